@@ -1,0 +1,64 @@
+"""Shipping packet blocks: each goes into the object store once, and leaves it when nobody needs it.
+
+Not for: reading the file (`farm.media.packets`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from farm.media.packets import PacketBlock, PacketReader
+
+
+class PacketShipper:
+    """Keeps the references of blocks that chunks in flight use, and some more, by bytes."""
+
+    def __init__(
+        self, reader: PacketReader, put: Callable[[PacketBlock], Any], spare_bytes: int
+    ) -> None:
+        """Take an open reader.
+
+        Args:
+            reader: Reads blocks; the caller closes it.
+            put: Puts a block into the store and returns its reference.
+            spare_bytes: How much may stay in the store that no chunk in flight uses.
+        """
+        self._reader = reader
+        self._put = put
+        self._spare_bytes = spare_bytes
+        self._held: OrderedDict[int, tuple[Any, int]] = OrderedDict()
+        self._users: dict[int, set[int]] = {}
+
+    def ship(self, chunk: int, packet_start: int, packet_stop: int) -> list[tuple[int, Any]]:
+        """Return (first packet, reference) of the blocks that hold these packets.
+
+        They stay in the store until `release(chunk)`.
+        """
+        shipped = []
+        for number in self._reader.blocks_of(packet_start, packet_stop):
+            if number not in self._held:
+                block = self._reader.read(number)
+                self._held[number] = (self._put(block), len(block.data))
+            self._held.move_to_end(number)
+            self._users.setdefault(number, set()).add(chunk)
+            shipped.append((int(self._reader.bounds[number]), self._held[number][0]))
+        self._forget()
+        return shipped
+
+    def release(self, chunk: int) -> None:
+        """Let go of the blocks of a chunk that is done."""
+        for users in self._users.values():
+            users.discard(chunk)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Drop unused blocks, the longest unused first, down to the spare bytes."""
+        spare = [n for n in self._held if not self._users.get(n)]
+        size = sum(self._held[n][1] for n in spare)
+        for number in spare:
+            if size <= self._spare_bytes:
+                break
+            size -= self._held.pop(number)[1]
+            self._users.pop(number, None)

@@ -1,0 +1,127 @@
+"""The Ray actor that renders chunks.
+
+A plain class: tests call it, `actors.pool` makes it remote. It fetches packet blocks from the object store
+when the decoder wants them. Not for: deciding what to render (`scheduler.dispatch`).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import psutil
+import ray
+
+from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlierError
+from farm.media.packets import PacketBlock
+from farm.render import ChunkRenderer, ChunkResult, ChunkTask, RenderSetup
+
+
+class Outcome(StrEnum):
+    """How an attempt ended that did not raise."""
+
+    DONE = "done"
+    DECODER_CLOSED = "decoder_closed"
+    FALSE_KEYFRAME = "false_keyframe"
+    FRAMES_MISSING = "frames_missing"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a worker says of an attempt."""
+
+    outcome: Outcome
+    result: ChunkResult | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerFacts:
+    """What a worker is."""
+
+    pid: int
+    node: str
+    provider: str
+    threads: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shipment:
+    """An attempt as it goes to a worker."""
+
+    ticket: int
+    """Counts the worker's attempts from 0: they enter the pipeline in this order."""
+    task: ChunkTask
+    starts: tuple[int, ...]
+    """First packet of each block."""
+    refs: tuple[Any, ...]
+    """Object references of the blocks."""
+
+
+class ChunkWorker:
+    """One worker: a pipeline that takes several chunks at once, in the order of their tickets."""
+
+    def __init__(self, setup: RenderSetup, get: Callable[[Any], PacketBlock] = ray.get) -> None:
+        """Load models.
+
+        Args:
+            setup: The job.
+            get: Fetches a block by its reference.
+        """
+        self._setup = setup
+        self._get = get
+        self._renderer = ChunkRenderer(setup)
+        self._turn = threading.Condition()
+        self._next_ticket = 0
+
+    def facts(self) -> WorkerFacts:
+        """Say what this worker is; answers once its models are loaded."""
+        return WorkerFacts(
+            pid=os.getpid(),
+            node=os.uname().nodename,
+            provider=self._setup.faces.provider,
+            threads=self._setup.threads,
+        )
+
+    def memory_bytes(self) -> int:
+        """Return the proportional set size of this process."""
+        return int(psutil.Process().memory_full_info().pss)
+
+    def render(self, shipment: Shipment) -> Answer:
+        """Render a chunk and store it.
+
+        Raises:
+            FarmError: The attempt failed.
+        """
+        future = self._submit(shipment)
+        try:
+            return Answer(outcome=Outcome.DONE, result=future.result())
+        except DecoderClosedError:
+            return Answer(outcome=Outcome.DECODER_CLOSED)
+        except FalseKeyframeError:
+            return Answer(outcome=Outcome.FALSE_KEYFRAME)
+        except NeedEarlierError:
+            return Answer(outcome=Outcome.FRAMES_MISSING)
+
+    def _submit(self, shipment: Shipment) -> Future[ChunkResult]:
+        """Enter the pipeline when the attempts before this one have."""
+        with self._turn:
+            self._turn.wait_for(lambda: self._next_ticket == shipment.ticket)
+            future = self._renderer.submit(
+                shipment.task, lambda start: self._blocks(shipment.starts, shipment.refs, start)
+            )
+            self._next_ticket += 1
+            self._turn.notify_all()
+        return future
+
+    def _blocks(
+        self, starts: Sequence[int], refs: Sequence[Any], first: int
+    ) -> Iterator[PacketBlock]:
+        """Yield the blocks that hold packets from `first` on, fetched one by one."""
+        for i, ref in enumerate(refs):
+            if i + 1 == len(refs) or starts[i + 1] > first:
+                yield self._get(ref)

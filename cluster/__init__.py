@@ -1,0 +1,1 @@
+"""The Ray runtime and the jobs that run on it."""

@@ -1,0 +1,1 @@
+"""facefarm without Ray: settings, media, faces, models, processors, reports."""

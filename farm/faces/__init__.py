@@ -1,0 +1,1 @@
+"""Faces: detection, recognition, selection, alignment and pasting."""

@@ -1,0 +1,78 @@
+"""What the two detection networks share: canvases in, outputs by stride, one or many at once.
+
+Not for: the meaning of the outputs (`farm.faces.scrfd`, `farm.faces.yunet`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.faces.canvas import Candidates, canvas_size, place, to_faces
+from farm.faces.face import Face
+
+STRIDES = (8, 16, 32)
+
+Outputs = list[NDArray[np.float32]]
+Blob = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""[n, h, w, 3] uint8 BGR canvases to what the network takes."""
+Decode = Callable[[Outputs, tuple[int, int]], list[Candidates]]
+"""Outputs and the canvas size to what was found, one for each canvas."""
+
+
+class DetectionNetwork:
+    """Runs a detection network on pictures of any size."""
+
+    def __init__(self, session: Any, *, side_px: int, overlap: float) -> None:
+        """Take the session, which stays the caller's."""
+        taken = session.get_inputs()[0]
+        self._session = session
+        self._input = taken.name
+        self._overlap = overlap
+        batch, _channels, height, width = taken.shape
+        fixed = isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0
+        self._fixed = (int(width), int(height)) if fixed else None
+        self.side_px = max(self._fixed) if self._fixed else side_px
+        # Old exports say "1" or give rows of all pictures in one list: those run one by one.
+        ranks = {len(output.shape) for output in session.get_outputs()}
+        self._batches = not isinstance(batch, int) and ranks == {3}
+
+    def detect(
+        self, frames: Sequence[NDArray[np.uint8]], blob: Blob, decode: Decode
+    ) -> list[list[Face]]:
+        """Faces of each picture, largest first; pictures of one size go through together."""
+        found: list[list[Face]] = [[] for _ in frames]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, frame in enumerate(frames):
+            groups.setdefault((frame.shape[1], frame.shape[0]), []).append(i)
+        for size, members in groups.items():
+            canvas = self._fixed or canvas_size(*size, self.side_px)
+            pictures = np.stack([place(frames[i], canvas) for i in members])
+            candidates = self._run(blob(pictures), canvas, decode)
+            for i, each in zip(members, candidates, strict=True):
+                found[i] = to_faces(each, size, canvas, self._overlap)
+        return found
+
+    def _run(
+        self, pictures: NDArray[np.float32], canvas: tuple[int, int], decode: Decode
+    ) -> list[Candidates]:
+        """Run the network, at once where it can take a batch."""
+        parts = [pictures] if self._batches else [pictures[i : i + 1] for i in range(len(pictures))]
+        return [c for part in parts for c in decode(self._outputs(part), canvas)]
+
+    def _outputs(self, pictures: NDArray[np.float32]) -> Outputs:
+        """All outputs, each as [n, rows, values]."""
+        raw = self._session.run(None, {self._input: np.ascontiguousarray(pictures)})
+        return [
+            np.asarray(out, np.float32).reshape(len(pictures), -1, out.shape[-1]) for out in raw
+        ]
+
+
+def cells_xy(canvas: tuple[int, int], stride: int) -> NDArray[np.float32]:
+    """[rows, 2] x and y, in cells, of every cell of the canvas in the networks' order."""
+    wide, high = canvas[0] // stride, canvas[1] // stride
+    grid = np.indices((high, wide), np.float32)
+    return np.stack([grid[1].ravel(), grid[0].ravel()], axis=1)

@@ -1,0 +1,131 @@
+"""The person to put into the video: one embedding from one or more images of a face.
+
+Not for: targets (`farm.media`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.errors import InputError
+from farm.faces.detect import FaceDetector, detect_faces
+from farm.faces.face import Face
+from farm.faces.paste import Box
+from farm.faces.recognise import Recogniser, unit
+
+CLEARLY_LARGEST = 10.0
+"""A face this many times as large as every other one is taken for the only one meant."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StillPicture:
+    """An image in memory, with the methods of a frame that reading needs."""
+
+    pixels_bgr: NDArray[np.uint8]
+    """[h, w, 3] uint8 BGR, upright."""
+
+    @property
+    def width(self) -> int:
+        """Width, in pixels."""
+        return int(self.pixels_bgr.shape[1])
+
+    @property
+    def height(self) -> int:
+        """Height, in pixels."""
+        return int(self.pixels_bgr.shape[0])
+
+    def read_bgr(self, box_xyxy: Box) -> tuple[NDArray[np.uint8], Box]:
+        """Copy of a region and its box, clipped to the picture."""
+        left, top = max(box_xyxy[0], 0), max(box_xyxy[1], 0)
+        right, bottom = min(box_xyxy[2], self.width), min(box_xyxy[3], self.height)
+        region = np.ascontiguousarray(self.pixels_bgr[top:bottom, left:right])
+        return region, (left, top, right, bottom)
+
+    def to_bgr(self, max_side_px: int | None = None) -> NDArray[np.uint8]:
+        """The picture, scaled down so that no side is longer."""
+        ratio = (max_side_px or self.width) / max(self.width, self.height)
+        if max_side_px is None or ratio >= 1:
+            return self.pixels_bgr
+        size = (max(1, round(self.width * ratio)), max(1, round(self.height * ratio)))
+        small = cv2.resize(self.pixels_bgr, size, interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(small, np.uint8)
+
+    def read_luma(self, max_side_px: int | None = None) -> NDArray[np.uint8]:
+        """Brightness of the picture, scaled as `to_bgr`."""
+        gray = cv2.cvtColor(self.to_bgr(max_side_px), cv2.COLOR_BGR2GRAY)
+        return np.ascontiguousarray(gray, np.uint8)
+
+
+def read_picture(path: Path) -> StillPicture:
+    """The image, turned upright as its EXIF orientation says.
+
+    Raises:
+        InputError: The file is missing, unreadable or no image.
+    """
+    try:
+        data = np.frombuffer(path.read_bytes(), np.uint8)
+    except OSError as error:
+        raise InputError(f"--source {path} cannot be read: {error.strerror or error}") from error
+    try:
+        pixels = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
+    except cv2.error as error:
+        raise InputError(f"--source {path} is a damaged image: {error}") from error
+    if pixels is None:
+        raise InputError(f"--source {path} is not an image that can be read: give a JPEG or PNG")
+    return StillPicture(np.ascontiguousarray(pixels, np.uint8))
+
+
+def source_embedding(
+    paths: Sequence[Path], detector: FaceDetector, recogniser: Recogniser
+) -> NDArray[np.float32]:
+    """[512] float32 of unit length: the mean over the images, each of which shows one face.
+
+    Raises:
+        InputError: An image is unreadable, or shows no face or several, or the images differ so
+            much that they have no mean.
+    """
+    if not paths:
+        raise InputError("no source image: give one with --source")
+    vectors = [_embed(path, detector, recogniser) for path in paths]
+    mean = unit(np.mean(vectors, axis=0))
+    if mean is None:
+        raise InputError("the --source images show different people: give images of one person")
+    return mean
+
+
+def _embed(path: Path, detector: FaceDetector, recogniser: Recogniser) -> NDArray[np.float32]:
+    """Embedding of the only face of one image."""
+    picture = read_picture(path)
+    faces = detect_faces(detector, [picture])[0]
+    if not faces:
+        # A face that fills the picture is found when there is room around it.
+        picture = _with_border(picture)
+        faces = detect_faces(detector, [picture])[0]
+    vector = recogniser.embed(picture, [_only_face(path, faces)])[0]
+    if vector is None:
+        raise InputError(f"--source {path}: its face cannot be aligned: give a clearer image")
+    return vector
+
+
+def _only_face(path: Path, faces: Sequence[Face]) -> Face:
+    """The one face of an image, or the one that is clearly meant."""
+    if not faces:
+        raise InputError(
+            f"--source {path} shows no face: give an image with one face, seen from the front"
+        )
+    if len(faces) > 1 and faces[0].area_px < CLEARLY_LARGEST * faces[1].area_px:
+        raise InputError(f"--source {path} shows {len(faces)} faces: crop it to the one you mean")
+    return faces[0]
+
+
+def _with_border(picture: StillPicture) -> StillPicture:
+    """The picture with a black border of half its size on every side."""
+    y, x = picture.height // 2, picture.width // 2
+    wide = cv2.copyMakeBorder(picture.pixels_bgr, y, y, x, x, cv2.BORDER_CONSTANT)
+    return StillPicture(np.ascontiguousarray(wide, np.uint8))

@@ -1,0 +1,217 @@
+"""Rendering a target that is a single image, in this process and without Ray.
+
+The same detectors and processors do the work as for a video of one frame. Not for: videos.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
+from farm.faces.face import Face
+from farm.faces.recognise import Recogniser
+from farm.faces.source import source_embedding
+from farm.media.frame import EditableFrame
+from farm.media.still import losses, read_still, write_still
+from farm.media.stream import ColorTags
+from farm.models.catalogue import ModelKind, of_kind
+from farm.models.session import (
+    PROVIDERS,
+    SessionSettings,
+    choose_provider,
+    execution_threads,
+    open_session,
+)
+from farm.models.store import ModelFile, ModelStore
+from farm.observer import RenderObserver
+from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
+from farm.processors.registry import load_processor
+from farm.report import RenderReport, Stage
+from farm.settings import RenderSettings
+
+Result = TypeVar("Result")
+_MODEL_OF = {"face_swapper": ModelKind.SWAPPER, "face_enhancer": ModelKind.ENHANCER}
+
+
+def render_image(settings: RenderSettings, observer: RenderObserver) -> RenderReport:
+    """Render the image `settings.target` to `settings.output`.
+
+    Without `many_faces` the largest face is worked on.
+
+    Raises:
+        InputError: The target or a source is no image with what is needed.
+        SettingsError: Options contradict each other.
+        SetupError: A model or an execution provider is missing.
+    """
+    clock = _StageClock(observer)
+    still = clock.run(Stage.DECODE, lambda: read_still(settings.target))
+    frame = EditableFrame(still.frame, color=ColorTags())
+    work = clock.run(Stage.START, lambda: _FaceWork(settings, frame, observer))
+    observer.planned(1, 1, 1, work.sessions.provider, work.sessions.threads, settings.output.suffix)
+    notes = losses(still, settings.output.suffix)
+    for note in notes:
+        observer.note(note)
+    faces = clock.run(Stage.DETECT, lambda: work.detect(frame))
+    clock.run(Stage.PROCESS, lambda: work.process(frame, faces))
+    clock.run(Stage.ENCODE, lambda: write_still(still, settings.output))
+    observer.frames_done(1)
+    total_s = clock.total_s()
+    return RenderReport(
+        output=settings.output,
+        frames=1,
+        faces=len(faces),
+        frames_without_face=0 if faces else 1,
+        chunks=1,
+        encoder=settings.output.suffix.lower().lstrip("."),
+        pix_fmt=still.frame.format.name,
+        provider=work.provider,
+        detector=work.detector_name,
+        stage_s=clock.seconds,
+        fps=1 / total_s if total_s > 0 else 0.0,
+        peak_memory_bytes=_peak_memory_bytes(),
+        input_sha256=_sha256(settings.target),
+        output_sha256=_sha256(settings.output),
+        model_sha256=work.model_sha256(),
+        notes=tuple(notes),
+    )
+
+
+class _FaceWork:
+    """The detector and the processors of one image, loaded."""
+
+    def __init__(
+        self, settings: RenderSettings, frame: EditableFrame, observer: RenderObserver
+    ) -> None:
+        self._settings = settings
+        self._processors: list[FrameProcessor] = [
+            load_processor(name) for name in settings.processors.names if name != "none"
+        ]
+        self._models = ModelStore(
+            models_dir=settings.models_dir,
+            overrides=settings.models,
+            allow_unverified=settings.allow_unverified_models,
+            progress=lambda p: observer.stage(
+                Stage.START, f"fetching {p.name}: {p.done_bytes / max(1, p.total_bytes):.0%}"
+            ),
+        )
+        provider = choose_provider(settings.execution_provider)
+        cores = os.cpu_count() or 1
+        threads = settings.execution_threads or execution_threads(provider, cores)
+        self.sessions = SessionSettings(provider=provider, threads=threads)
+        self._detector = self._load_detector() if self._processors else None
+        self._start((frame.width, frame.height))
+
+    @property
+    def provider(self) -> str:
+        """The execution provider that ran; "none" where no network did."""
+        return PROVIDERS[self.sessions.provider] if self.model_sha256() else "none"
+
+    @property
+    def detector_name(self) -> str:
+        """The detector that looked for faces."""
+        return self._detector.name if self._detector else "none"
+
+    def detect(self, frame: EditableFrame) -> tuple[Face, ...]:
+        """Every face of the image, largest first."""
+        return detect_faces(self._detector, [frame])[0] if self._detector else ()
+
+    def process(self, frame: EditableFrame, faces: tuple[Face, ...]) -> None:
+        """Run the processors in order."""
+        selected = faces if self._settings.processors.many_faces else faces[:1]
+        for processor in self._processors:
+            processor.process([FaceFrame(frame=frame, faces=faces, selected=selected)])
+
+    def model_sha256(self) -> dict[str, str]:
+        """Hashes of the models in use, by their names."""
+        kinds = [_MODEL_OF[p.name] for p in self._processors if p.name in _MODEL_OF]
+        if self._needs_source:
+            kinds.append(ModelKind.RECOGNIZER)
+        files = [self._models.have_first(of_kind(kind), given=kind) for kind in kinds]
+        if self._detector:
+            files.append(self._detector_model())
+        return {file.name: file.sha256 for file in files if file is not None}
+
+    @property
+    def _needs_source(self) -> bool:
+        return any(processor.needs_source for processor in self._processors)
+
+    @property
+    def _needs_landmarks(self) -> bool:
+        return any(processor.needs_landmarks for processor in self._processors)
+
+    def _load_detector(self) -> FaceDetector:
+        return choose_detector(
+            self._settings.processors.detector,
+            self._models,
+            self.sessions,
+            needs_landmarks=self._needs_landmarks,
+        )
+
+    def _detector_model(self) -> ModelFile | None:
+        asked = self._settings.processors.detector
+        return choose_model(asked, self._models, needs_landmarks=self._needs_landmarks)
+
+    def _start(self, frame_size: tuple[int, int]) -> None:
+        """Check all processors, and only then load them."""
+        context = ProcessorContext(
+            settings=self._settings.processors,
+            models=self._models,
+            sessions=self.sessions,
+            source_embedding=self._source() if self._needs_source else None,
+            frame_size=frame_size,
+        )
+        for processor in self._processors:
+            processor.check(context)
+        for processor in self._processors:
+            processor.start(context)
+
+    def _source(self) -> tuple[float, ...]:
+        """The person of the source images."""
+        assert self._detector is not None
+        model = self._models.find(ModelKind.RECOGNIZER)
+        recogniser = Recogniser(open_session(model.path, self.sessions))
+        vector = source_embedding(self._settings.sources, self._detector, recogniser)
+        return tuple(float(value) for value in vector)
+
+
+class _StageClock:
+    """Tells the observer of each stage and keeps its seconds."""
+
+    def __init__(self, observer: RenderObserver) -> None:
+        self._observer = observer
+        self._began_s = time.monotonic()
+        self.seconds: dict[str, float] = {}
+
+    def run(self, stage: Stage, work: Callable[[], Result]) -> Result:
+        """Do the work of one stage."""
+        self._observer.stage(stage)
+        began_s = time.monotonic()
+        result = work()
+        self.seconds[stage.value] = time.monotonic() - began_s
+        return result
+
+    def total_s(self) -> float:
+        """Wall-clock seconds so far, which become the total."""
+        self.seconds[Stage.TOTAL.value] = time.monotonic() - self._began_s
+        return self.seconds[Stage.TOTAL.value]
+
+
+def _sha256(path: Path) -> str:
+    """Hash of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _peak_memory_bytes() -> int:
+    """The largest resident size of this process so far; 0 where the system does not say."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0")
+    return int(peak.split()[1]) * 1024

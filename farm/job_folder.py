@@ -1,0 +1,112 @@
+"""The folder of a job: its finished chunks, and whether they may be used again.
+
+Not for: the output, which is put in place by `farm.media.final`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from farm.errors import ChunkError, InputError
+from farm.media.chunk_file import ChunkHeader, read_header, read_packets
+
+
+def default_job_dir(output: Path) -> Path:
+    """Return the folder beside an output that holds its chunks while it is made."""
+    return output.with_name(f".{output.name}.facefarm")
+
+
+def fingerprint(parts: Sequence[object]) -> str:
+    """Return the hash of everything that the pixels of a job depend on.
+
+    Args:
+        parts: Dataclasses, numbers, texts, bytes and containers of them.
+    """
+    text = json.dumps([_plain(part) for part in parts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class JobFolder:
+    """Chunk files of one job; files of another fingerprint are thrown away."""
+
+    def __init__(self, path: Path, job: str) -> None:
+        """Open or make the folder.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        self.path = path
+        self._job = job
+        self._made = not path.exists()
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            for stray in path.glob("*.tmp"):
+                stray.unlink(missing_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"{path}: cannot be written ({error.strerror}); give another --job-dir"
+            ) from error
+
+    def chunk_path(self, chunk_index: int) -> Path:
+        """Return where a finished chunk lies."""
+        return self.path / f"{chunk_index:05d}.chunk"
+
+    def finished(self, ranges: Sequence[tuple[int, int]]) -> dict[int, ChunkHeader]:
+        """Return the whole chunks of this job that are there; others are deleted.
+
+        Args:
+            ranges: Half-open frame range of each chunk of the plan.
+        """
+        found: dict[int, ChunkHeader] = {}
+        for path in self.path.glob("*.chunk"):
+            header = self._whole(path, ranges)
+            if header is None:
+                path.unlink(missing_ok=True)
+            else:
+                found[header.chunk_index] = header
+        return found
+
+    def _whole(self, path: Path, ranges: Sequence[tuple[int, int]]) -> ChunkHeader | None:
+        """Return the header of a chunk that may be used again, None if it may not."""
+        try:
+            header = read_header(path)
+            if header.fingerprint != self._job or path != self.chunk_path(header.chunk_index):
+                return None
+            sum(len(packet.data) for packet in read_packets(path))
+        except ChunkError:
+            return None
+        span = (header.frame_start, header.frame_start + header.frame_count)
+        known = header.chunk_index < len(ranges) and ranges[header.chunk_index] == span
+        return header if known else None
+
+    @property
+    def has_chunks(self) -> bool:
+        """Whether there is work that another run can go on from."""
+        return any(self.path.glob("*.chunk"))
+
+    def remove(self) -> None:
+        """Delete the chunks, and the folder where nothing else is in it."""
+        for pattern in ("*.chunk", "*.tmp"):
+            for path in self.path.glob(pattern):
+                path.unlink(missing_ok=True)
+        if self.path.exists() and (self._made or not any(self.path.iterdir())):
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+def _plain(value: object) -> Any:
+    """Return a value as JSON can hold it, bytes by their hash."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return value

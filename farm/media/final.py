@@ -1,0 +1,284 @@
+"""From chunk files to the finished output: one interface, two ways.
+
+`worker` joins the chunks by restamped stream copy; `final` encodes the whole in one stream from
+lossless chunks first. The output appears under its name only when it is complete and verified. Not
+for: rendering (`farm.media.encode` and the processors).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from farm.errors import JobError, SettingsError, SetupError
+from farm.media.containers import (
+    ContainerRules,
+    StreamPlan,
+    check_codec,
+    plan_streams,
+)
+from farm.media.encoders import EncoderChoice
+from farm.media.ffmpeg import find_ffmpeg
+from farm.media.final_encode import encode_whole
+from farm.media.final_task import (
+    FinalTask,
+    SourceFacts,
+    display_matrix_is_kept,
+    run_final_task,
+    shift_of,
+    source_facts,
+)
+from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
+from farm.media.probe import open_container
+from farm.media.stream import StreamParameters
+from farm.media.timing import FrameTimes
+from farm.media.verify import Expected, verify
+from farm.settings import EncodeOn, VerifyLevel
+
+Progress = Callable[[int, int], None]
+_TS_TICK = Fraction(1, 90_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishRequest:
+    """Everything that turns rendered chunks into the output."""
+
+    source: Path
+    video_stream_index: int
+    output: Path
+    chunk_paths: tuple[Path, ...]
+    """In order, without gaps."""
+    stream: StreamParameters
+    times: FrameTimes
+    encoder: EncoderChoice
+    """Encoder of the output; with `final`, the chunks themselves are lossless."""
+    encode_on: EncodeOn = EncodeOn.WORKER
+    keep_audio: bool = True
+    private: bool = False
+    """Whether covers, other video tracks and attachments are left out."""
+    verify: VerifyLevel = VerifyLevel.QUICK
+    overwrite: bool = False
+    altered_by: tuple[str, ...] = ()
+    """Processors that changed pictures; named in the comment tag."""
+    ffmpeg: Path | None = None
+    work_dir: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishReport:
+    """What finishing made and cost."""
+
+    output_bytes: int
+    output_sha256: str
+    notes: tuple[str, ...]
+    """What the container could not hold, and what was left out."""
+    encode_s: float
+    """Encoding the whole; 0 where the workers encoded."""
+    final_s: float
+    """Joining and the ffmpeg task."""
+    verify_s: float
+
+
+def finish(request: FinishRequest, progress: Progress | None = None) -> FinishReport:
+    """Make the output from chunk files and put it in place.
+
+    Args:
+        request: What to do.
+        progress: Called with frames encoded and frames in all while `final` encodes.
+
+    Raises:
+        SettingsError: the container does not take the codec, or the output exists already.
+        SetupError: no ffmpeg, or the output folder cannot be written.
+        JobError: chunks are missing or damaged, ffmpeg failed, or the disk is full.
+        VerifyError: the finished file is not what was rendered; it was not put in place.
+    """
+    rules = check_codec(request.output, request.encoder.codec)
+    _check_place(request)
+    binary = find_ffmpeg(request.ffmpeg)
+    chunks = read_chunks(request.chunk_paths, len(request.times))
+    scratch: list[Path] = []
+    temporary = request.output.with_name(
+        f".facefarm-{uuid.uuid4().hex[:12]}{request.output.suffix}"
+    )
+    scratch.append(temporary)
+    try:
+        return _finish(request, rules, binary, chunks, temporary, scratch, progress)
+    except OSError as error:
+        raise _disk_error(error, request) from error
+    finally:
+        for path in scratch:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _finish(
+    request: FinishRequest,
+    rules: ContainerRules,
+    binary: Path,
+    chunks: tuple[Chunk, ...],
+    temporary: Path,
+    scratch: list[Path],
+    progress: Progress | None,
+) -> FinishReport:
+    began = time.monotonic()
+    if request.encode_on is EncodeOn.FINAL:
+        parts = encode_whole(
+            chunks,
+            request.work_dir,
+            choice=request.encoder,
+            stream=request.stream,
+            progress=progress,
+        )
+        scratch.extend(parts)
+        chunks = read_chunks(parts, len(request.times))
+    encoded = time.monotonic()
+    task, joined = _joined(request, rules, binary, chunks, temporary, scratch)
+    run_final_task(task)
+    muxed = time.monotonic()
+    verify(temporary, _expected(request, task, chunks, joined), request.verify)
+    digest = _sha256(temporary)
+    size = temporary.stat().st_size
+    _put_in_place(temporary, request)
+    return FinishReport(
+        output_bytes=size,
+        output_sha256=digest,
+        notes=_notes(request, task),
+        encode_s=encoded - began,
+        final_s=muxed - encoded,
+        verify_s=time.monotonic() - muxed,
+    )
+
+
+def _joined(
+    request: FinishRequest,
+    rules: ContainerRules,
+    binary: Path,
+    chunks: tuple[Chunk, ...],
+    temporary: Path,
+    scratch: list[Path],
+) -> tuple[FinalTask, JoinedVideo]:
+    """Join the chunks and say what the ffmpeg task has to do with the result."""
+    streams, facts = _source(request, rules)
+    times = request.times
+    shift = shift_of(rules, facts, int(times.pts[0]) * times.time_base)
+    target = request.work_dir / f"joined-{uuid.uuid4().hex[:12]}.mp4"
+    scratch.append(target)
+    joined = join_chunks(
+        chunks,
+        target,
+        choice=request.encoder,
+        stream=request.stream,
+        times=times,
+        shift=shift,
+    )
+    task = FinalTask(
+        binary=binary,
+        joined=target,
+        source=request.source,
+        video_index=request.video_stream_index,
+        target=temporary,
+        rules=rules,
+        streams=streams,
+        facts=facts,
+        choice=request.encoder,
+        stream=request.stream,
+        timescale=joined.times.timescale,
+        shift=shift,
+        altered_by=request.altered_by,
+    )
+    return task, joined
+
+
+def _source(request: FinishRequest, rules: ContainerRules) -> tuple[StreamPlan, SourceFacts]:
+    with open_container(request.source) as container:
+        streams = plan_streams(
+            container,
+            request.video_stream_index,
+            rules,
+            keep_audio=request.keep_audio,
+            private=request.private,
+        )
+        return streams, source_facts(container, request.video_stream_index)
+
+
+def _expected(
+    request: FinishRequest, task: FinalTask, chunks: tuple[Chunk, ...], joined: JoinedVideo
+) -> Expected:
+    rules = task.rules
+    return Expected(
+        source=request.source,
+        source_video_index=request.video_stream_index,
+        stream=request.stream,
+        times=request.times,
+        choice=request.encoder,
+        chunks=chunks,
+        first_packets=joined.first_packets,
+        kept=task.streams.kept,
+        shift=task.shift,
+        absolute=rules.is_mov,
+        exact_times=rules.exact_times,
+        tick=Fraction(0) if rules.is_mov else _TS_TICK,
+        display_matrix=display_matrix_is_kept(task),
+    )
+
+
+def _notes(request: FinishRequest, task: FinalTask) -> tuple[str, ...]:
+    notes = list(task.streams.notes)
+    if (request.stream.rotation or request.stream.flipped) and not display_matrix_is_kept(task):
+        notes.append(
+            f"the turn by {request.stream.rotation} degrees is lost: {task.rules.title} "
+            f"by this ffmpeg does not hold it; .mp4 does"
+        )
+    return tuple(notes)
+
+
+def _check_place(request: FinishRequest) -> None:
+    """Refuse an output that cannot be put in place, before anything is made."""
+    folder = request.output.absolute().parent
+    if not folder.is_dir():
+        raise SetupError(f"{folder}: no such folder; make it or choose another --output")
+    if not os.access(folder, os.W_OK):
+        raise SetupError(f"{folder}: cannot be written; choose another --output")
+    if request.output.exists() and not request.overwrite:
+        raise _exists(request)
+
+
+def _put_in_place(temporary: Path, request: FinishRequest) -> None:
+    """Give the finished file its name, never over a file that appeared meanwhile."""
+    if request.overwrite:
+        temporary.replace(request.output)
+        return
+    try:
+        request.output.hardlink_to(temporary)
+    except FileExistsError:
+        raise _exists(request) from None
+    except OSError:  # a file system without hard links
+        if request.output.exists():
+            raise _exists(request) from None
+        temporary.replace(request.output)
+
+
+def _exists(request: FinishRequest) -> SettingsError:
+    return SettingsError(
+        f"{request.output}: is there already; give --overwrite or another --output"
+    )
+
+
+def _disk_error(error: OSError, request: FinishRequest) -> JobError | SetupError:
+    where = error.filename or request.output.parent
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return JobError(f"{where}: the disk is full; free space and run the command again")
+    return SetupError(f"{where}: {error.strerror or error}; choose another --output or --job-dir")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,281 @@
+"""A decoded frame that is edited in place, in the decoder's own pixel format.
+
+Only regions are converted to BGR, and only samples under a mask are written back, so that every
+other sample stays what the decoder gave, bit for bit.
+Not for: decoding, encoding, or converting whole frames to another pixel format for output.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.media.blend import Mask, Pixels, blend, block_max, block_samples, mask_weights
+from farm.media.convert import conversion_for
+from farm.media.layout import ColorModel, Component, layout_of
+from farm.media.orientation import (
+    Box,
+    box_to_stored,
+    box_to_upright,
+    check_rotation,
+    turn_stored,
+    turn_upright,
+    upright_size,
+)
+from farm.media.stream import ColorTags
+
+
+class EditableFrame:
+    """A frame whose regions are read and written as the upright picture that a player shows.
+
+    Boxes are (left, top, right, bottom) in pixels of the upright picture, right and bottom
+    exclusive. The frame belongs to this object: nobody else may hold views of its planes.
+    Not thread-safe.
+    """
+
+    def __init__(
+        self,
+        frame: av.VideoFrame,
+        *,
+        rotation: int = 0,
+        flipped: bool = False,
+        color: ColorTags,
+    ) -> None:
+        """Wrap `frame`; nothing is copied before the first write.
+
+        `rotation` and `flipped` are those of `StreamParameters`.
+
+        Raises:
+            MediaError: The pixel format cannot be edited; see `editable_pix_fmt`.
+            ValueError: The rotation is no multiple of 90.
+        """
+        self._frame = frame
+        self._rotation = check_rotation(rotation)
+        self._flipped = flipped
+        self._layout = layout_of(frame.format.name)
+        self._convert = conversion_for(self._layout, color, frame.width, frame.height)
+        self._views: list[Pixels] | None = None
+        self._touched = False
+
+    @property
+    def video_frame(self) -> av.VideoFrame:
+        """The frame with all edits, as stored (not turned)."""
+        return self._frame
+
+    @property
+    def width(self) -> int:
+        """Width of the upright picture, in pixels."""
+        return upright_size(self._frame.width, self._frame.height, self._rotation)[0]
+
+    @property
+    def height(self) -> int:
+        """Height of the upright picture, in pixels."""
+        return upright_size(self._frame.width, self._frame.height, self._rotation)[1]
+
+    @property
+    def touched(self) -> bool:
+        """Whether anything was written."""
+        return self._touched
+
+    def read_bgr(self, box_xyxy: Box) -> tuple[NDArray[np.uint8], Box]:
+        """Copy of a region and the box that it really covers.
+
+        The box is snapped outwards to the chroma grid and clipped to the picture. The region is
+        [h, w, 3] uint8 BGR, C-contiguous; each chroma sample is repeated over the pixels it covers.
+
+        Raises:
+            ValueError: The box lies outside the picture or is empty.
+        """
+        stored = self._snap(self._stored_box(self._clip(box_xyxy)))
+        region = self._convert.bgr([self._sample(i, stored) for i in range(self._count)])
+        used = box_to_upright(
+            stored, self._frame.width, self._frame.height, self._rotation, self._flipped
+        )
+        return np.ascontiguousarray(self._upright(region)), used
+
+    def write_bgr(self, region_bgr: NDArray[np.uint8], mask: Mask, box_xyxy: Box) -> None:
+        """Blend a region into the picture, in the frame's own format and bit depth.
+
+        `region_bgr` is [h, w, 3] uint8 BGR and `mask` [h, w], uint8 0..255 or float32 0..1; both
+        have the size of the box, which need not lie on the chroma grid and may reach over the
+        border. A luma or RGB sample changes only where the mask is above zero; full mask replaces
+        it, without a trace of the old value. A chroma sample takes the greatest mask of the pixels
+        it covers; where that is full, its new value comes from the fully masked pixels alone.
+        Alpha never changes.
+
+        Raises:
+            ValueError: Region, mask and box differ in size, or the mask has another type.
+        """
+        left, top, right, bottom = box_xyxy
+        size = (bottom - top, right - left)
+        if region_bgr.shape != (*size, 3) or mask.shape != size:
+            raise ValueError(f"region {region_bgr.shape}, mask {mask.shape} for box {box_xyxy}")
+        weights = mask_weights(mask)
+        inside = self._clip(box_xyxy, allow_empty=True)
+        if inside[0] >= inside[2] or inside[1] >= inside[3] or not cv2.hasNonZero(weights):
+            return
+        rows = slice(inside[1] - top, inside[3] - top)
+        columns = slice(inside[0] - left, inside[2] - left)
+        self._write_stored(
+            turn_stored(region_bgr[rows, columns], self._rotation, self._flipped),
+            turn_stored(weights[rows, columns], self._rotation, self._flipped),
+            self._stored_box(inside),
+        )
+
+    def to_bgr(self, max_side_px: int | None = None) -> NDArray[np.uint8]:
+        """The whole upright picture as new [h, w, 3] uint8 BGR.
+
+        With `max_side_px` it is scaled down (area average, never up) so that no side is longer.
+        """
+        return np.ascontiguousarray(self._upright(self._convert.bgr(self._scaled(max_side_px))))
+
+    def read_luma(self, max_side_px: int | None = None) -> NDArray[np.uint8]:
+        """Brightness of the upright picture, new [h, w] uint8, 0..255; scaled as `to_bgr`."""
+        count = self._count if self._layout.model is ColorModel.RGB else 1
+        samples = self._scaled(max_side_px, count)
+        return np.ascontiguousarray(self._upright(self._convert.gray(samples)))
+
+    def fill_black(self) -> None:
+        """Black out the whole picture, in its own range; alpha stays."""
+        self._make_writable()
+        for index, black in enumerate(self._convert.black):
+            self._planes()[index][...] = black << self._layout.shift
+        self._touched = True
+
+    @property
+    def _count(self) -> int:
+        return len(self._layout.components)
+
+    def _upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.asarray(turn_upright(pixels, self._rotation, self._flipped), np.uint8)
+
+    def _clip(self, box_xyxy: Box, *, allow_empty: bool = False) -> Box:
+        left, top, right, bottom = (int(v) for v in box_xyxy)
+        box = max(left, 0), max(top, 0), min(right, self.width), min(bottom, self.height)
+        if not allow_empty and (box[0] >= box[2] or box[1] >= box[3]):
+            raise ValueError(
+                f"box {box_xyxy} holds nothing of a {self.width}x{self.height} picture"
+            )
+        return box
+
+    def _stored_box(self, box_xyxy: Box) -> Box:
+        frame = self._frame
+        return box_to_stored(box_xyxy, frame.width, frame.height, self._rotation, self._flipped)
+
+    def _snap(self, stored: Box) -> Box:
+        """The stored box grown to whole chroma samples, clipped to the picture."""
+        grid_x, grid_y = self._layout.grid
+        left, top = stored[0] // grid_x * grid_x, stored[1] // grid_y * grid_y
+        right = min(-(-stored[2] // grid_x) * grid_x, self._frame.width)
+        return left, top, right, min(-(-stored[3] // grid_y) * grid_y, self._frame.height)
+
+    def _planes(self) -> list[Pixels]:
+        """Views of every component over the whole picture, [rows, columns] of native samples."""
+        if self._views is None:
+            self._views = [self._view(c) for c in self._layout.components]
+        return self._views
+
+    def _view(self, component: Component) -> Pixels:
+        rows = -(-self._frame.height // component.sub_y)
+        columns = -(-self._frame.width // component.sub_x)
+        lines = plane_lines(self._frame, component.plane).view(self._layout.dtype)
+        end = component.offset + (columns - 1) * component.step + 1
+        return lines[:rows, component.offset : end : component.step]
+
+    def _part(self, index: int, stored: Box) -> Pixels:
+        """View of one component inside a box on the chroma grid."""
+        component = self._layout.components[index]
+        left, top, right, bottom = stored
+        rows = slice(top // component.sub_y, -(-bottom // component.sub_y))
+        columns = slice(left // component.sub_x, -(-right // component.sub_x))
+        return self._planes()[index][rows, columns]
+
+    def _sample(self, index: int, stored: Box) -> Pixels:
+        """Samples of one component for every pixel of a box on the chroma grid."""
+        component = self._layout.components[index]
+        part = self._value(self._part(index, stored))
+        if component.sub_x == component.sub_y == 1:
+            return part
+        size = (part.shape[1] * component.sub_x, part.shape[0] * component.sub_y)
+        wide = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
+        return np.ascontiguousarray(wide[: stored[3] - stored[1], : stored[2] - stored[0]])
+
+    def _value(self, part: Pixels) -> Pixels:
+        """Contiguous samples without unused low bits."""
+        if self._layout.shift:
+            return np.asarray(part >> np.uint16(self._layout.shift), np.uint16)
+        return np.ascontiguousarray(part)
+
+    def _scaled(self, max_side_px: int | None, count: int | None = None) -> list[Pixels]:
+        """Samples of the first `count` components of the whole picture, scaled down to a side."""
+        width, height = self._frame.width, self._frame.height
+        whole = (0, 0, width, height)
+        indices = range(count or self._count)
+        if max_side_px is None or max(width, height) <= max_side_px:
+            return [self._sample(i, whole) for i in indices]
+        ratio = max_side_px / max(width, height)
+        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        return [self._shrunk(self._value(self._part(i, whole)), size) for i in indices]
+
+    @staticmethod
+    def _shrunk(part: Pixels, size: tuple[int, int]) -> Pixels:
+        smaller = size[0] <= part.shape[1] and size[1] <= part.shape[0]
+        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+        return cv2.resize(part, size, interpolation=way)
+
+    def _make_writable(self) -> None:
+        if not self._touched:
+            self._views = None
+            self._frame.make_writable()
+
+    def _write_stored(self, region_bgr: Pixels, weights: Pixels, stored: Box) -> None:
+        """Blend a region that lies inside the stored picture."""
+        self._make_writable()
+        self._touched = True
+        grid_x, grid_y = self._layout.grid
+        box = self._snap(stored)
+        border = (
+            stored[1] - box[1],
+            -stored[3] % grid_y,
+            stored[0] - box[0],
+            -stored[2] % grid_x,
+        )
+        if any(border):
+            region_bgr = cv2.copyMakeBorder(region_bgr, *border, cv2.BORDER_REPLICATE)
+            weights = cv2.copyMakeBorder(weights, *border, cv2.BORDER_CONSTANT, value=0)
+        native = self._convert.native(region_bgr)
+        for index, new in enumerate(native):
+            if not self._is_chroma(index):
+                self._blend(index, box, new, weights)
+        chroma = [index for index in range(len(native)) if self._is_chroma(index)]
+        if chroma:
+            cells = block_max(weights, (grid_x, grid_y))
+            means = block_samples([native[i] for i in chroma], weights, (grid_x, grid_y))
+            for index, new in zip(chroma, means, strict=True):
+                self._blend(index, box, new, cells)
+
+    def _is_chroma(self, index: int) -> bool:
+        component = self._layout.components[index]
+        return component.sub_x > 1 or component.sub_y > 1
+
+    def _blend(self, index: int, box: Box, new: Pixels, weights: NDArray[np.float32]) -> None:
+        """Blend samples that start at the corner of `box` into one component."""
+        part = self._part(index, box)
+        rows, columns = part.shape
+        blend(part, new[:rows, :columns], weights[:rows, :columns], self._layout.shift)
+
+
+def plane_lines(frame: av.VideoFrame, plane: int) -> NDArray[np.uint8]:
+    """View of one plane's memory, [rows, bytes per row] with padding, top row first."""
+    data = frame.planes[plane]
+    if data.line_size > 0:
+        return np.asarray(memoryview(data)).reshape(data.height, data.line_size)
+    # A frame that is stored bottom up: its pointer is the top row, which lies last in memory.
+    row_bytes = -data.line_size
+    start = data.buffer_ptr - row_bytes * (data.height - 1)
+    memory = (ctypes.c_uint8 * (row_bytes * data.height)).from_address(start)
+    return np.ctypeslib.as_array(memory).reshape(data.height, row_bytes)[::-1]

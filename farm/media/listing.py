@@ -1,0 +1,130 @@
+"""Listing the frames of a file by one serial decode, where its index is not trusted.
+
+Each decoded frame is known by the number of the packet that it came from, which travels through the
+decoder in place of the packet's pts. Not for: rendering; only numbers are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from farm.errors import MediaError
+from farm.media.index import NO_PTS, VideoIndex, video_packets
+from farm.media.probe import open_container
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FrameListing:
+    """What a serial decoder displays, in its order."""
+
+    packets: NDArray[np.int64]
+    """[n] number of the packet that each frame came from."""
+    pts: NDArray[np.int64]
+    """[n] ticks of those packets; `NO_PTS` where they have none."""
+    corrupt: NDArray[np.bool_]
+    """[n] decoded with errors."""
+    failed_packets: tuple[int, ...]
+    """Packets that the decoder refused."""
+
+
+def list_frames(index: VideoIndex, progress: Callable[[int], None] | None = None) -> FrameListing:
+    """Decode the whole stream once and list what it shows.
+
+    Damaged files are decoded on one thread, so that error concealment is the same every time.
+
+    Args:
+        index: The index of the file.
+        progress: Called with the number of frames listed so far, now and then.
+
+    Raises:
+        MediaError: Nothing decodes, or the picture changes its size or format on the way.
+    """
+    rows: list[tuple[int, bool]] = []
+    failed: list[int] = []
+    with open_container(index.path) as container:
+        stream = container.streams[index.stream_index]
+        assert isinstance(stream, VideoStream)
+        stream.codec_context.thread_type = "AUTO"
+        stream.codec_context.thread_count = 1 if index.damage else 0
+        for frame in _decode(container, stream, failed):
+            check_frame_format(index, frame)
+            rows.append((-1 if frame.pts is None else frame.pts, frame.is_corrupt))
+            if progress and len(rows) % 100 == 0:
+                progress(len(rows))
+    if not rows:
+        raise MediaError(f"{index.path}: no frame of the video decodes; the file may be damaged")
+    packets, corrupt = (np.array(column) for column in zip(*rows, strict=True))
+    return FrameListing(
+        packets=packets.astype(np.int64),
+        pts=index.pts[packets],
+        corrupt=corrupt.astype(np.bool_),
+        failed_packets=tuple(failed),
+    )
+
+
+def shown_frames(index: VideoIndex) -> Iterator[VideoFrame]:
+    """Yield the frames that a player shows, from the start, each with the number of its packet as pts.
+
+    Damaged packets are passed over.
+    """
+    with open_container(index.path) as container:
+        stream = container.streams[index.stream_index]
+        assert isinstance(stream, VideoStream)
+        stream.codec_context.thread_type = "AUTO"
+        yield from _decode(container, stream, [])
+
+
+def check_frame_format(index: VideoIndex, frame: VideoFrame) -> None:
+    """Refuse a frame whose size or format is not that of the stream.
+
+    Raises:
+        MediaError: It differs; names both and the time.
+    """
+    stream = index.stream
+    here = (frame.width, frame.height, frame.format.name)
+    if here != (stream.width, stream.height, stream.pix_fmt):
+        pts = NO_PTS if frame.pts is None else int(index.pts[frame.pts])
+        place = "" if pts == NO_PTS else f" at {float(pts * stream.time_base):.2f} s"
+        raise MediaError(
+            f"{index.path}: the picture changes from {stream.width}x{stream.height} {stream.pix_fmt} to "
+            f"{here[0]}x{here[1]} {here[2]}{place}; cut the file there and render the parts"
+        )
+
+
+def _decode(
+    container: InputContainer, stream: VideoStream, failed: list[int]
+) -> Iterator[VideoFrame]:
+    """Yield every frame; the numbers of packets that fail go to `failed`."""
+    number = 0
+    try:
+        for packet in video_packets(container, stream.index):
+            packet.pts, packet.dts = number, None
+            yield from _feed(packet, number, failed)
+            number += 1
+    except av.FFmpegError:
+        failed.append(number)
+    yield from _feed(None, number, failed, stream)
+
+
+def _feed(
+    packet: Packet | None, number: int, failed: list[int], stream: VideoStream | None = None
+) -> Iterator[VideoFrame]:
+    """Decode one packet, or drain the decoder of `stream` when there is none left."""
+    try:
+        frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
+    except av.FFmpegError:
+        failed.append(number)
+        return
+    for frame in frames:
+        assert isinstance(frame, VideoFrame)
+        yield frame
+

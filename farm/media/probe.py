@@ -1,0 +1,192 @@
+"""Opening a video safely and reading what a decoder must know of its main stream.
+
+Only local file protocols and real media containers are open: a playlist or a list of files that poses as a
+video is refused. Not for: the packets (`farm.media.index`) or the frames (`farm.media.listing`).
+"""
+
+from __future__ import annotations
+
+import itertools
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from farm.errors import MediaError
+from farm.media.orientation import orientation_of
+from farm.media.stream import ColorTags, StreamParameters
+
+_FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,av1,obu,ivf,flv,"
+    "live_flv,asf,ogg,nut,gif,yuv4mpegpipe,m4v,mxf,mxf_opatom,dv,rm,wtv,h263,vc1,y4m,apng,evc,cavsvideo"
+)
+_ATTACHED_PICTURE = 0x400
+_DEFAULT = 0x1
+_PROBE_PACKETS = 512
+
+
+def open_container(path: Path) -> InputContainer:
+    """Open a local media file for reading; the caller closes it.
+
+    Raises:
+        MediaError: The file is missing, empty, unreadable, or not a media file that the farm reads.
+    """
+    _check_file(path)
+    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    try:
+        return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise MediaError(
+            f"{path}: not a video that can be read ({_reason(error)}); "
+            "check that the file is complete and really a video"
+        ) from error
+
+
+def main_video_stream(container: InputContainer, path: Path, chosen: int | None) -> VideoStream:
+    """Return the stream to render: the chosen one, or the largest default one that is no cover.
+
+    Args:
+        container: The open file.
+        path: Its name, for messages.
+        chosen: Index among all streams of the file, None to choose.
+
+    Raises:
+        MediaError: There is no such stream, or none with pictures that move.
+    """
+    if chosen is not None:
+        found = [s for s in container.streams.video if s.index == chosen]
+        if not found:
+            numbers = ", ".join(str(s.index) for s in container.streams.video) or "none"
+            raise MediaError(f"{path}: stream {chosen} is no video stream; video streams: {numbers}")
+        return found[0]
+    videos = [s for s in container.streams.video if not s.disposition & _ATTACHED_PICTURE]
+    if not videos:
+        raise MediaError(f"{path}: has no video stream; give a file with moving pictures")
+    default = [s for s in videos if s.disposition & _DEFAULT] or videos
+    return max(default, key=lambda s: (s.width or 0) * (s.height or 0))
+
+
+def check_video(path: Path, video_stream: int | None) -> None:
+    """See in a moment whether a file is a video with a stream that decodes.
+
+    Raises:
+        MediaError: It is not.
+    """
+    with open_container(path) as container:
+        index = main_video_stream(container, path, video_stream).index
+    read_parameters(path, index)
+
+
+def read_parameters(path: Path, stream_index: int) -> StreamParameters:
+    """Read the decoder parameters of one stream; decodes frames until the first comes out.
+
+    Raises:
+        MediaError: No decoder for the codec, or no frame decodes.
+    """
+    with open_container(path) as container:
+        stream = container.streams[stream_index]
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        if context is None:
+            raise MediaError(f"{path}: no decoder for stream {stream_index}; convert the file first")
+        parameters = _context_parameters(context)
+        frame = _first_frame(container, stream, path)
+        matrix = _display_matrix(frame)
+        rotation, flipped = orientation_of(matrix) if matrix else (0, False)
+        return StreamParameters(
+            **parameters,
+            width=frame.width,
+            height=frame.height,
+            pix_fmt=frame.format.name,
+            time_base=Fraction(stream.time_base or Fraction(1, 1000)),
+            frame_rate=_frame_rate(stream),
+            sample_aspect_ratio=_sane_ratio(stream.sample_aspect_ratio),
+            color=ColorTags(
+                range=int(frame.color_range),
+                space=int(frame.colorspace),
+                primaries=int(frame.color_primaries),
+                trc=int(frame.color_trc),
+            ),
+            display_matrix=matrix,
+            rotation=rotation,
+            flipped=flipped,
+        )
+
+
+def _context_parameters(context: Any) -> dict[str, Any]:
+    """Take from an unopened codec context what is read before the first frame."""
+    return {
+        "codec": context.codec.name,
+        "codec_tag": context.codec_tag,
+        "profile": context.profile,
+        "extradata": bytes(context.extradata or b""),
+        "bits_per_coded_sample": context.bits_per_coded_sample,
+        "field_order": int(context.field_order),
+        "reorder_depth": int(context.reorder_depth),
+    }
+
+
+def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
+    """Decode until a frame comes out; damaged packets before it are passed over."""
+    reason = "no frame in it"
+    for packet in itertools.islice(container.demux(stream), _PROBE_PACKETS):
+        try:
+            frames = packet.decode()
+        except av.FFmpegError as error:
+            reason = _reason(error)
+            continue
+        for frame in frames:
+            assert isinstance(frame, VideoFrame)
+            return frame
+    raise MediaError(f"{path}: the video stream does not decode ({reason}); the file may be damaged")
+
+
+def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
+    """Return the nine integers of the display matrix that the decoder attached, if any."""
+    data = next((d for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
+    if data is None:
+        return None
+    raw = bytes(data)
+    return tuple(
+        int.from_bytes(raw[i : i + 4], "little", signed=True) for i in range(0, min(len(raw), 36), 4)
+    )
+
+
+def _frame_rate(stream: VideoStream) -> Fraction | None:
+    """Return the demuxer's guess where it is sane: between 0.01 and 1000 frames a second."""
+    for rate in (stream.guessed_rate, stream.average_rate, stream.base_rate):
+        if rate is not None and Fraction(1, 100) <= rate <= 1000:
+            return Fraction(rate)
+    return None
+
+
+def _sane_ratio(ratio: Fraction | None) -> Fraction | None:
+    """Drop an aspect ratio of zero, which stands for unknown."""
+    return Fraction(ratio) if ratio else None
+
+
+def _check_file(path: Path) -> None:
+    """Say in one line why a path cannot be a video, before a demuxer sees it."""
+    if not path.exists():
+        raise MediaError(f"{path}: no such file")
+    if not path.is_file():
+        raise MediaError(f"{path}: not a file; give one video file")
+    try:
+        with path.open("rb") as file:
+            empty = not file.read(1)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+    if empty:
+        raise MediaError(f"{path}: the file is empty (0 bytes)")
+
+
+def _reason(error: Exception) -> str:
+    """Return the shortest useful cause of a libav error."""
+    log = getattr(error, "log", None)
+    if log:
+        return str(log[2]).strip()
+    return str(getattr(error, "strerror", None) or error)

@@ -1,0 +1,73 @@
+"""What a picture looks like, in 64 bytes or as a hash of all its samples.
+
+Not for: judging quality; a signature says whether it is the same picture.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from farm.media.frame import plane_lines
+from farm.media.layout import ColorModel, editable_pix_fmt, layout_of
+
+SIGNATURE_BYTES = 64
+_GRID = 8
+_SAMPLES = 8
+"""Samples per cell and direction."""
+
+
+def picture_signature(frame: VideoFrame) -> bytes:
+    """64 luma means (green where the picture is RGB), 8 bit, row by row over a grid of 8 by 8.
+
+    Samples are taken sparsely, so it costs the same for any size of picture.
+    """
+    name = editable_pix_fmt(frame.format.name)
+    if name != frame.format.name:
+        frame = frame.reformat(format=name, threads=1)
+    layout = layout_of(name)
+    component = layout.components[1 if layout.model is ColorModel.RGB else 0]
+    samples = plane_lines(frame, component.plane).view(layout.dtype)
+    rows = _places(frame.height)
+    columns = _places(frame.width) * component.step + component.offset
+    picked = samples[np.ix_(rows, columns)].astype(np.uint32) >> layout.shift
+    cells = picked.reshape(_GRID, _SAMPLES, _GRID, _SAMPLES).mean(axis=(1, 3))
+    scaled = cells / float(1 << (layout.depth - 8)) if layout.depth > 8 else cells
+    return bytes(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def signature_distance(first: bytes, second: bytes) -> tuple[int, float]:
+    """How far two signatures are apart: the worst cell and the mean over cells, in 8-bit steps."""
+    one, two = (np.frombuffer(each, np.uint8).astype(np.int16) for each in (first, second))
+    apart = np.abs(one - two)
+    return int(apart.max()), float(apart.mean())
+
+
+def picture_md5(frame: VideoFrame) -> str:
+    """Hash of every sample of every plane, without the padding of lines."""
+    digest = hashlib.md5(usedforsecurity=False)
+    for number in range(len(frame.planes)):
+        digest.update(np.ascontiguousarray(_lines(frame, number)).data)
+    return digest.hexdigest()
+
+
+def _lines(frame: VideoFrame, number: int) -> NDArray[np.uint8]:
+    """One plane, [rows, bytes], without padding."""
+    plane, form = frame.planes[number], frame.format
+    here = [each for each in form.components if each.plane == number]
+    if len(frame.planes) == 1:
+        used = (frame.width * form.padded_bits_per_pixel + 7) // 8
+    elif here:
+        used = plane.width * sum((each.bits + 7) // 8 for each in here)
+    else:
+        used = plane.line_size
+    return plane_lines(frame, number)[:, : min(used, abs(plane.line_size))]
+
+
+def _places(size: int) -> NDArray[np.intp]:
+    """Indices of the samples along one direction: evenly spread, centred in their cells."""
+    count = _GRID * _SAMPLES
+    return (np.arange(count) * 2 + 1) * size // (2 * count)

@@ -1,0 +1,102 @@
+"""Checking that audio came through untouched and stayed where it was against the picture.
+
+Not for: subtitles and attachments, which are only counted (`farm.media.verify`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from farm.errors import VerifyError
+from farm.media.containers import KeptStream, StreamKind
+from farm.media.probe import open_container
+
+_SYNC = Fraction(1, 1000)
+"""Seconds that audio may move against the picture; Matroska's rounding of both fits in."""
+_ADTS_SYNC = 0xFFF0
+_ADTS_HEADER, _ADTS_HEADER_CRC = 7, 9
+
+
+@dataclass(slots=True)
+class _Track:
+    """What one reading gathers of an audio stream."""
+
+    packets: int = 0
+    digest: Any = None
+    first: Fraction | None = None
+    last: Fraction | None = None
+
+
+def check_audio(
+    output: Path,
+    source: Path,
+    kept: tuple[KeptStream, ...],
+    output_first: Fraction,
+    source_first: Fraction,
+) -> None:
+    """Compare packets and place of every kept audio stream.
+
+    Args:
+        output: The finished file.
+        source: Where the audio came from.
+        kept: The streams that were kept, in order.
+        output_first: When the output's first frame is shown, in seconds of its clock.
+        source_first: The same of the source.
+
+    Raises:
+        VerifyError: packets are missing, changed, or moved by more than 1 ms.
+    """
+    indices = [each.source_index for each in kept if each.kind is StreamKind.AUDIO]
+    if not indices:
+        return
+    before = _read(source, indices)
+    with open_container(output) as container:
+        places = [stream.index for stream in container.streams.audio]
+    after = _read(output, places)
+    for index, one, two in zip(indices, before, after, strict=True):
+        if one.packets != two.packets:
+            raise VerifyError(
+                f"audio stream {index}: {two.packets} of {one.packets} packets are in the output"
+            )
+        if one.digest.digest() != two.digest.digest():
+            raise VerifyError(f"audio stream {index}: its packets are not those of the source")
+        for name in ("first", "last"):
+            here, there = getattr(two, name), getattr(one, name)
+            if here is None or there is None:
+                continue
+            moved = (here - output_first) - (there - source_first)
+            if abs(moved) > _SYNC:
+                raise VerifyError(
+                    f"audio stream {index} moved by {float(moved) * 1000:+.2f} ms "
+                    f"against the picture (at its {name} packet)"
+                )
+
+
+def _read(path: Path, indices: list[int]) -> list[_Track]:
+    """Read the packets of some streams."""
+    tracks = {index: _Track(digest=hashlib.sha256()) for index in indices}
+    with open_container(path) as container:
+        for packet in container.demux([container.streams[index] for index in indices]):
+            if not packet.size:
+                continue
+            track = tracks[packet.stream_index]
+            track.packets += 1
+            track.digest.update(_without_adts(bytes(packet)))
+            if packet.pts is not None:
+                track.last = packet.pts * Fraction(packet.time_base)
+                track.first = track.last if track.first is None else track.first
+    return [tracks[index] for index in indices]
+
+
+def _without_adts(data: bytes) -> bytes:
+    """AAC without the header that only transport streams put before each packet."""
+    if len(data) < _ADTS_HEADER or int.from_bytes(data[:2], "big") & 0xFFF6 != _ADTS_SYNC:
+        return data
+    size = (data[3] & 3) << 11 | data[4] << 3 | data[5] >> 5
+    if size != len(data):
+        return data
+    return data[_ADTS_HEADER if data[1] & 1 else _ADTS_HEADER_CRC :]

@@ -1,0 +1,1 @@
+"""Model files: catalogue, store, onnxruntime sessions."""

@@ -1,0 +1,147 @@
+"""Weights of an ONNX file that no session gives back, read without loading the rest of the file.
+
+The swap network keeps a matrix that none of its nodes uses; optimisers drop it, so it is read from
+the file. The reader knows just enough of the protobuf encoding to skip what it does not need: half
+a gigabyte of weights is neither copied nor parsed.
+Not for: running networks (`farm.models.session`).
+Source: field numbers of `onnx.proto` (ModelProto, GraphProto, NodeProto, TensorProto).
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.errors import ModelError
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER, _NODE_INPUT = 7, 1, 5, 1
+_DIMS, _DATA_TYPE, _FLOAT_DATA, _NAME, _RAW_DATA = 1, 2, 4, 8, 9
+_DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    """One field of a message: a number, or where its bytes lie in the file."""
+
+    number: int
+    wire: int
+    value: int
+    """The number of a varint."""
+    start: int
+    stop: int
+
+
+def unused_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The one matrix of this shape among the weights that no node uses.
+
+    Where no unused one has the shape, the only one of that shape at all.
+
+    Raises:
+        ModelError: The file is no ONNX model, or no or more than one matrix fits.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return _find(data, path, shape)
+    except (OSError, ValueError, IndexError) as error:
+        raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error
+
+
+def _find(data: mmap.mmap, path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """`unused_matrix` on the bytes of the file."""
+    graphs = [f for f in _fields(data, 0, len(data)) if f.number == _MODEL_GRAPH]
+    fitting: dict[str, _Field] = {}
+    used: set[str] = set()
+    for graph in graphs:
+        for field in _fields(data, graph.start, graph.stop):
+            if field.number == _GRAPH_INITIALIZER and _shape(data, field) == shape:
+                fitting[_name(data, field)] = field
+            elif field.number == _GRAPH_NODE:
+                used.update(_texts(data, field, _NODE_INPUT))
+    unused = [tensor for name, tensor in fitting.items() if name not in used]
+    chosen = unused or list(fitting.values())
+    if len(chosen) != 1:
+        raise ModelError(
+            f"{path} has {len(chosen)} matrices of {shape[0]}x{shape[1]} where one is expected: "
+            "it is not a model of this kind"
+        )
+    return _values(data, chosen[0], shape)
+
+
+def _fields(data: mmap.mmap, start: int, stop: int) -> Iterator[_Field]:
+    """The fields of the message between two offsets, without looking into them."""
+    at = start
+    while at < stop:
+        tag, at = _varint(data, at)
+        number, wire = tag >> 3, tag & 7
+        if wire == _VARINT:
+            value, end = _varint(data, at)
+            yield _Field(number, wire, value, at, end)
+        elif wire == _BYTES:
+            length, at = _varint(data, at)
+            end = at + length
+            yield _Field(number, wire, 0, at, end)
+        elif wire in (_FIXED32, _FIXED64):
+            end = at + (4 if wire == _FIXED32 else 8)
+            yield _Field(number, wire, 0, at, end)
+        else:
+            raise ValueError(f"byte {at} is no protobuf field")
+        if end > stop:
+            raise ValueError(f"the file ends within a field at byte {at}")
+        at = end
+
+
+def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
+    """The number at `at`, seven bits a byte, and the offset behind it."""
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        if byte < 0x80:
+            return value, at
+        shift += 7
+        if shift > 63:
+            raise ValueError(f"byte {at} is no protobuf number")
+
+
+def _shape(data: mmap.mmap, tensor: _Field) -> tuple[int, ...]:
+    """Dimensions of a tensor; both encodings of a repeated number are read."""
+    dims: list[int] = []
+    for field in _fields(data, tensor.start, tensor.stop):
+        if field.number != _DIMS:
+            continue
+        if field.wire == _VARINT:
+            dims.append(field.value)
+            continue
+        at = field.start
+        while at < field.stop:
+            value, at = _varint(data, at)
+            dims.append(value)
+    return tuple(dims)
+
+
+def _texts(data: mmap.mmap, message: _Field, number: int) -> list[str]:
+    """All values of one text field."""
+    fields = _fields(data, message.start, message.stop)
+    return [data[f.start : f.stop].decode() for f in fields if f.number == number]
+
+
+def _name(data: mmap.mmap, tensor: _Field) -> str:
+    return next(iter(_texts(data, tensor, _NAME)), "")
+
+
+def _values(data: mmap.mmap, tensor: _Field, shape: tuple[int, int]) -> NDArray[np.float32]:
+    """The numbers of a tensor, copied out of the file as float32."""
+    fields = {f.number: f for f in _fields(data, tensor.start, tensor.stop)}
+    dtype = _DTYPES.get(fields[_DATA_TYPE].value) if _DATA_TYPE in fields else None
+    held = fields.get(_RAW_DATA) or fields.get(_FLOAT_DATA)
+    if dtype is None or held is None or held.wire != _BYTES:
+        raise ValueError(f"the {shape[0]}x{shape[1]} matrix is not stored as numbers in the file")
+    flat = np.frombuffer(data[held.start : held.stop], dtype=dtype)
+    return np.ascontiguousarray(flat.reshape(shape), dtype=np.float32)

@@ -1,0 +1,243 @@
+"""Inference sessions with the provider, device and threads that the farm decided on.
+
+Every network of the farm runs in a session opened here, so that a provider that does not load is an
+error with its fix and never a silent run on the CPU.
+Not for: finding model files (`farm.models.store`) or knowing what is in them (`farm.models.graph`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import io
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from farm.errors import ModelError, ProviderError
+from farm.names import require_known
+
+log = logging.getLogger(__name__)
+
+PROVIDERS: dict[str, str] = {
+    "tensorrt": "TensorrtExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "migraphx": "MIGraphXExecutionProvider",
+    "rocm": "ROCMExecutionProvider",
+    "coreml": "CoreMLExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "directml": "DmlExecutionProvider",
+    "cpu": "CPUExecutionProvider",
+}
+"""Short name to onnxruntime's name, best first."""
+
+MAX_BATCH = 32
+_DAMAGED = frozenset({"InvalidProtobuf", "InvalidGraph", "NoSuchFile", "NoModel"})
+_FIX = {
+    "tensorrt": "install TensorRT's libraries, or take --execution-provider cuda",
+    "cuda": "see that the NVIDIA driver works (nvidia-smi) and that the GPU requirements are "
+    "installed, or take --execution-provider cpu",
+    "openvino": "install onnxruntime-openvino in an environment of its own, "
+    "or take --execution-provider cpu",
+    "directml": "install onnxruntime-directml in an environment of its own (Windows), "
+    "or take --execution-provider cpu",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """How the networks of one worker run."""
+
+    provider: str
+    """Short name, a key of `PROVIDERS`."""
+    threads: int
+    """Threads of one network on the CPU; other providers use them for what stays on the CPU."""
+    device_id: int = 0
+
+    def __post_init__(self) -> None:
+        require_known("--execution-provider", self.provider, PROVIDERS)
+        if self.threads < 1:
+            raise ValueError(f"threads must be at least 1, not {self.threads}")
+
+
+def available_providers() -> tuple[str, ...]:
+    """Short names of the providers that the installed onnxruntime was built with, best first.
+
+    A provider listed here need not work on this machine: see `choose_provider`.
+    """
+    built_in = set(_runtime().get_available_providers())
+    return tuple(short for short, full in PROVIDERS.items() if full in built_in)
+
+
+def choose_provider(asked: str | None) -> str:
+    """The provider to run on: the one asked for, or the best that really loads on this machine.
+
+    Raises:
+        SettingsError: `asked` is no provider's name.
+        ProviderError: The one asked for is not there or does not load.
+    """
+    if asked is not None:
+        short = asked.casefold()
+        require_known("--execution-provider", short, PROVIDERS)
+        _probe(short)
+        return short
+    for short in available_providers():
+        try:
+            _probe(short)
+        except ProviderError as error:
+            log.debug("%s is no choice: %s", short, error)
+        else:
+            return short
+    raise ProviderError("onnxruntime has no provider that loads: install the requirements again")
+
+
+def execution_threads(provider: str, cores: int) -> int:
+    """Threads that a worker with `cores` cores gives to its networks."""
+    if provider in ("cuda", "tensorrt"):
+        return max(1, min(cores, 16))
+    if provider in ("directml", "rocm", "migraphx"):
+        return 1
+    return max(4, cores - 2)
+
+
+def batch_size(frames: int, threads: int) -> int:
+    """Frames that go through the networks together, before memory bounds it."""
+    return max(1, min(MAX_BATCH, frames // max(1, threads)))
+
+
+def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
+    """An `onnxruntime.InferenceSession` of `model` on exactly the provider of `settings`.
+
+    Raises:
+        ModelError: The file cannot be read or is no ONNX model.
+        ProviderError: The provider is not there or did not load.
+    """
+    runtime = _runtime()
+    _require_built_in(settings.provider)
+    _preload(settings.provider)
+    try:
+        session = runtime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            sess_options=_options(runtime, settings),
+            providers=_provider_list(settings),
+            enable_fallback=False,
+        )
+    except Exception as error:
+        raise _open_error(model, settings.provider, error) from error
+    _require_loaded(session.get_providers(), settings.provider)
+    return session
+
+
+def _options(runtime: ModuleType, settings: SessionSettings) -> Any:
+    """Session options: the farm's threads, the same sums in every run, only errors logged."""
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = settings.threads
+    options.inter_op_num_threads = 1
+    options.use_deterministic_compute = True
+    options.log_severity_level = 3
+    # Threads that spin while they wait would take the cores of the decoder and the encoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _provider_list(settings: SessionSettings) -> list[tuple[str, dict[str, str]]]:
+    """The provider asked for first; behind it only what may take nodes that it cannot run."""
+    device = {"device_id": str(settings.device_id)}
+    cuda = (PROVIDERS["cuda"], {**device, "cudnn_conv_algo_search": "HEURISTIC"})
+    cpu: tuple[str, dict[str, str]] = (PROVIDERS["cpu"], {})
+    match settings.provider:
+        case "cpu":
+            return [cpu]
+        case "cuda":
+            return [cuda, cpu]
+        case "tensorrt":
+            return [(PROVIDERS["tensorrt"], device), cuda, cpu]
+        case "rocm" | "migraphx" | "directml":
+            return [(PROVIDERS[settings.provider], device), cpu]
+        case _:
+            return [(PROVIDERS[settings.provider], {}), cpu]
+
+
+def _require_built_in(short: str) -> None:
+    """Refuse a provider that the installed onnxruntime was built without."""
+    there = available_providers()
+    if short not in there:
+        raise ProviderError(
+            f"--execution-provider {short}: the installed onnxruntime has only "
+            f"{', '.join(there)}; {_fix(short)}"
+        )
+
+
+def _require_loaded(loaded: list[str], short: str) -> None:
+    """Refuse a session that runs on another provider than the one asked for."""
+    if not loaded or loaded[0] != PROVIDERS[short]:
+        raise ProviderError(
+            f"--execution-provider {short} did not load (onnxruntime took "
+            f"{', '.join(loaded) or 'none'}); {_fix(short)}"
+        )
+
+
+def _open_error(model: Path | bytes, short: str, error: Exception) -> ModelError | ProviderError:
+    """The farm's error for what onnxruntime raised while a session was opened."""
+    reason = " ".join(str(error).split())[:200]
+    if short == "cpu" or type(error).__name__ in _DAMAGED:
+        what = "a model" if isinstance(model, bytes) else str(model)
+        return ModelError(f"{what} is not an ONNX model that can be run: {reason}")
+    return ProviderError(f"--execution-provider {short} did not load: {reason}; {_fix(short)}")
+
+
+def _fix(short: str) -> str:
+    return _FIX.get(short, "take --execution-provider cpu, or leave the option out")
+
+
+@functools.cache
+def _probe(short: str) -> None:
+    """Open a network of one node on the provider, on device 0."""
+    open_session(_one_node_model(), SessionSettings(provider=short, threads=1))
+
+
+def _one_node_model() -> bytes:
+    """A network that hands its input through, as the bytes of an ONNX file."""
+    from onnx import TensorProto, helper
+
+    tensor = functools.partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
+    graph = helper.make_graph(
+        [helper.make_node("Neg", ["x"], ["y"])],
+        "probe",
+        [tensor("x", shape=[1])],
+        [tensor("y", shape=[1])],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@functools.cache
+def _preload(short: str) -> None:
+    """Load NVIDIA's libraries from the wheels that the requirements install."""
+    preload = getattr(_runtime(), "preload_dlls", None)
+    if short not in ("cuda", "tensorrt") or preload is None:
+        return
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        preload()
+    if said.getvalue():
+        log.debug("preload_dlls: %s", said.getvalue().strip())
+
+
+@functools.cache
+def _runtime() -> ModuleType:
+    """The onnxruntime module, loaded on first use and with its telemetry off."""
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ProviderError(
+            f"onnxruntime cannot be loaded ({error}): run facefarm doctor"
+        ) from error
+    if not hasattr(onnxruntime, "InferenceSession"):
+        raise ProviderError("onnxruntime is damaged: install the requirements again")
+    onnxruntime.disable_telemetry_events()
+    runtime: ModuleType = onnxruntime
+    return runtime

@@ -1,0 +1,49 @@
+"""What a render tells while it runs: the contract between the render and whatever shows it.
+
+Not for: results (`farm.report`) or drawing (`farm.progress`).
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from farm.report import Stage
+
+
+class RenderObserver(Protocol):
+    """Receives the events of one render, all from the thread that called it."""
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """`stage` begins; the one before it has ended."""
+
+    def planned(
+        self, frames: int, chunks: int, workers: int, provider: str, threads: int, encoder: str
+    ) -> None:
+        """The plan stands: how many output frames there are and who renders them.
+
+        `threads` is the thread budget of one worker.
+        """
+
+    def frames_done(self, count: int) -> None:
+        """`count` further output frames are finished."""
+
+    def note(self, message: str) -> None:
+        """Something that the user should know and that does not stop the render."""
+
+
+class NullObserver:
+    """An observer that shows nothing."""
+
+    def stage(self, stage: Stage, detail: str = "") -> None:
+        """Ignore the stage."""
+
+    def planned(
+        self, frames: int, chunks: int, workers: int, provider: str, threads: int, encoder: str
+    ) -> None:
+        """Ignore the plan."""
+
+    def frames_done(self, count: int) -> None:
+        """Ignore the frames."""
+
+    def note(self, message: str) -> None:
+        """Ignore the note."""

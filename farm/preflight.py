@@ -1,0 +1,177 @@
+"""What can be refused before anything starts: names, sources, and the place of the output.
+
+Nothing is left behind by these checks. Not for: reading media (`farm.media`) or models
+(`farm.models`), which say themselves what is wrong with a file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from farm.errors import InputError, SettingsError
+from farm.names import require_known
+from farm.settings import RenderSettings
+
+DETECTORS = ("auto", "scrfd", "yunet", "cascade")
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+_LEAST_FREE_BYTES = 16 << 20
+
+
+def is_image(target: Path) -> bool:
+    """Whether a target is rendered as a single image: by its ending, never by its content."""
+    return target.suffix.lower() in IMAGE_SUFFIXES
+
+
+def check_render(settings: RenderSettings) -> None:
+    """Everything that can be refused before a render starts.
+
+    Raises:
+        SettingsError: A name is unknown, or a processor needs a source.
+        InputError: A file cannot be read, or the output cannot be written.
+    """
+    from farm.processors.registry import load_processor, processor_names
+
+    names = settings.processors.names
+    check_processors(names, processor_names())
+    _check_names(settings)
+    check_input(settings.target, "-t/--target")
+    check_sources(settings.sources, [n for n in names if load_processor(n).needs_source])
+    check_output(
+        settings.output, (settings.target, *settings.sources), overwrite=settings.overwrite
+    )
+    _check_format(settings)
+
+
+def _check_names(settings: RenderSettings) -> None:
+    """Refuse unknown detectors, execution providers and encoders."""
+    from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS
+    from farm.models.session import PROVIDERS
+
+    require_known("--detector", settings.processors.detector, DETECTORS)
+    require_known("--video-encoder", settings.video_encoder, SOFTWARE_CODECS | HARDWARE_CODECS)
+    if settings.execution_provider is not None:
+        require_known("--execution-provider", settings.execution_provider.casefold(), PROVIDERS)
+
+
+def _check_format(settings: RenderSettings) -> None:
+    """See that the output's ending fits the target and holds what the encoder makes."""
+    from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS
+    from farm.media.containers import check_codec
+
+    if is_image(settings.target) != is_image(settings.output):
+        raise InputError(
+            f"{settings.output}: an image becomes an image and a video a video;"
+            f" give it an ending like that of {settings.target.name}"
+        )
+    if not is_image(settings.output):
+        codec = (SOFTWARE_CODECS | HARDWARE_CODECS)[settings.video_encoder]
+        check_codec(settings.output, codec)
+
+
+def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
+    """See that the output may be written and destroys nothing.
+
+    Args:
+        output: The file to make.
+        inputs: Files that are read and must stay as they are.
+        overwrite: Whether an output that is there already may be replaced.
+
+    Raises:
+        InputError: It may not.
+    """
+    for path in inputs:
+        if _is_same_file(output, path):
+            raise InputError(f"{output}: is the input {path}; give the output another name")
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; name a file in it")
+    if not output.suffix:
+        raise InputError(f"{output}: has no ending that names a format; add one, like .mp4 or .mkv")
+    if output.exists() and not overwrite:
+        raise InputError(f"{output}: is there already; give another name or --overwrite")
+    check_folder(output.absolute().parent)
+
+
+def check_folder(folder: Path) -> None:
+    """See that files can be made in `folder`, by making a nameless one.
+
+    Raises:
+        InputError: The folder is missing, not writable or full.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder; make it first (mkdir -p)")
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"\0" * 4096)
+            file.flush()
+    except OSError as error:
+        raise InputError(
+            f"{folder}: cannot write there ({error.strerror}); choose another output folder"
+        ) from error
+    if shutil.disk_usage(folder).free < _LEAST_FREE_BYTES:
+        raise InputError(f"{folder}: its disk is full; free some space or choose another folder")
+
+
+def check_input(path: Path, option: str) -> None:
+    """See that an input is a file that holds something and can be read.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file ({option})")
+    if not path.is_file():
+        raise InputError(f"{path}: is no file ({option})")
+    try:
+        with path.open("rb") as file:
+            first = file.read(1)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}; {option})") from error
+    if not first:
+        raise InputError(f"{path}: is empty ({option})")
+
+
+def check_processors(names: Sequence[str], known: Iterable[str]) -> None:
+    """Refuse unknown processors, and none at all.
+
+    Raises:
+        SettingsError: A name is unknown.
+    """
+    if not names:
+        raise SettingsError(
+            "--frame-processor: name at least one, or none to leave the faces alone"
+        )
+    known = list(known)
+    for name in names:
+        require_known("--frame-processor", name, known)
+
+
+def check_sources(
+    sources: Sequence[Path], needing: Sequence[str], *, option: str = "-s/--source"
+) -> None:
+    """Refuse a missing source where a processor needs one, and sources that cannot be read.
+
+    Args:
+        sources: Images of the person to put in.
+        needing: Names of the processors in use that need a source.
+        option: How the sources are named on the command line.
+
+    Raises:
+        SettingsError: A source is needed and none is given.
+        InputError: A source cannot be read.
+    """
+    if needing and not sources:
+        raise SettingsError(
+            f"{needing[0]} needs a face to put in: give an image of it with {option}"
+        )
+    for source in sources:
+        check_input(source, option)
+
+
+def _is_same_file(first: Path, second: Path) -> bool:
+    """Whether both names lead to one file, by links too."""
+    if first.exists() and second.exists():
+        return first.samefile(second)
+    return first.resolve() == second.resolve()

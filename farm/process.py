@@ -1,0 +1,143 @@
+"""The face stage: one detection per frame, then every processor in order.
+
+Used by workers for video and by the command itself for images. Not for: decoding or encoding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.faces.detect import FaceDetector, choose_detector, detect_faces
+from farm.faces.face import Face
+from farm.faces.recognise import Recogniser
+from farm.faces.select import select_faces
+from farm.media.frame import EditableFrame
+from farm.models.session import SessionSettings, open_session
+from farm.models.store import ModelStore
+from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
+from farm.processors.registry import load_processor
+from farm.settings import ProcessorSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceJob:
+    """What the driver decided once for the whole job; workers only carry it out."""
+
+    settings: ProcessorSettings
+    models: ModelStore
+    provider: str
+    """Short name of the execution provider."""
+    frame_size: tuple[int, int]
+    """Upright width and height."""
+    source_embedding: tuple[float, ...] | None = None
+    reference: tuple[float, ...] | None = None
+    """Embedding of the person to work on; None with `many_faces` or where nobody was found."""
+
+    def context(self, threads: int) -> ProcessorContext:
+        """Return what processors see, for a worker with this thread budget."""
+        return ProcessorContext(
+            settings=self.settings,
+            models=self.models,
+            sessions=SessionSettings(provider=self.provider, threads=threads),
+            source_embedding=self.source_embedding,
+            frame_size=self.frame_size,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class FaceCounts:
+    """What the stage saw and how long it took."""
+
+    faces: int = 0
+    frames_without_face: int = 0
+    detect_s: float = 0.0
+    process_s: float = 0.0
+
+
+class FaceStage:
+    """Loaded processors and detector of one worker; belongs to one thread."""
+
+    def __init__(self, job: FaceJob, threads: int) -> None:
+        """Load everything.
+
+        Raises:
+            SetupError: A model is missing or a provider does not load.
+        """
+        self._job = job
+        context = job.context(threads)
+        self._processors = [p for p in load_processors(job.settings.names) if p.name != "none"]
+        self._detector: FaceDetector | None = None
+        self._recogniser: Recogniser | None = None
+        if self._processors:
+            landmarks = any(p.needs_landmarks for p in self._processors)
+            self._detector = choose_detector(
+                job.settings.detector, job.models, context.sessions, needs_landmarks=landmarks
+            )
+            if job.reference is not None and landmarks:
+                self._recogniser = open_recogniser(job.models, context.sessions)
+        for processor in self._processors:
+            processor.start(context)
+
+    @property
+    def idle(self) -> bool:
+        """Whether frames pass through unseen."""
+        return not self._processors
+
+    def run(self, frames: Sequence[EditableFrame]) -> FaceCounts:
+        """Process a batch of frames in place."""
+        if self._detector is None:
+            return FaceCounts()
+        started = time.perf_counter()
+        found = detect_faces(self._detector, frames)
+        batch = [
+            FaceFrame(frame=frame, faces=faces, selected=self._select(frame, faces))
+            for frame, faces in zip(frames, found, strict=True)
+        ]
+        detected = time.perf_counter()
+        for processor in self._processors:
+            processor.process(batch)
+        return FaceCounts(
+            faces=sum(len(faces) for faces in found),
+            frames_without_face=sum(not faces for faces in found),
+            detect_s=detected - started,
+            process_s=time.perf_counter() - detected,
+        )
+
+    def _select(self, frame: EditableFrame, faces: tuple[Face, ...]) -> tuple[Face, ...]:
+        """Choose the faces that the job works on."""
+        if self._job.settings.many_faces:
+            return faces
+        recogniser = self._recogniser
+        if recogniser is None or self._job.reference is None:
+            return ()
+        return select_faces(
+            faces,
+            many=False,
+            reference=np.array(self._job.reference, dtype=np.float32),
+            embed=lambda some: recogniser.embed(frame, some),
+        )
+
+
+def load_processors(names: Sequence[str]) -> list[FrameProcessor]:
+    """Load the processors of a job, in order.
+
+    Raises:
+        SettingsError: A name is unknown or its class is incomplete.
+    """
+    return [load_processor(name) for name in names]
+
+
+def open_recogniser(models: ModelStore, sessions: SessionSettings) -> Recogniser:
+    """Load the recognition network.
+
+    Raises:
+        ModelError: Its file is missing or not of that kind.
+    """
+    return Recogniser(open_session(models.find("recognizer").path, sessions))
+
+

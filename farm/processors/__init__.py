@@ -1,0 +1,1 @@
+"""Frame processors, one file each, found by entry point."""

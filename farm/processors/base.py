@@ -1,0 +1,70 @@
+"""The contract between the farm and its frame processors.
+
+A processor is a small class that is found by name through the entry point group
+`facefarm.processors`. It is checked on the driver before anything starts, started once per worker, and
+then given batches of frames with their faces, which it edits in place.
+Not for: detection (runs once per frame for all processors) or decoding and encoding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from farm.faces.face import Face
+from farm.media.frame import EditableFrame
+from farm.models.session import SessionSettings
+from farm.models.store import ModelStore
+from farm.settings import ProcessorSettings
+
+
+@dataclass(slots=True, kw_only=True)
+class FaceFrame:
+    """One frame on its way through the processors."""
+
+    frame: EditableFrame
+    faces: tuple[Face, ...]
+    """Every face that the detector found, largest first."""
+    selected: tuple[Face, ...]
+    """The faces that the job decided to work on; all of them with `--many-faces`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessorContext:
+    """What a processor may use when it is checked or started."""
+
+    settings: ProcessorSettings
+    models: ModelStore
+    sessions: SessionSettings
+    source_embedding: tuple[float, ...] | None = None
+    """[512] unit length: the person to put into the video; None where no source was given."""
+    frame_size: tuple[int, int] | None = None
+    """Upright width and height of the video, None when not known yet."""
+
+
+class FrameProcessor(Protocol):
+    """One kind of work on faces."""
+
+    name: ClassVar[str]
+    """The name on the command line."""
+    needs_source: ClassVar[bool]
+    """Whether `--source` must be given."""
+    needs_landmarks: ClassVar[bool]
+    """Whether the detector must find the five landmarks."""
+    fails_closed: ClassVar[bool]
+    """Whether a frame must never pass unprocessed (anonymisers)."""
+
+    def check(self, context: ProcessorContext) -> None:
+        """See that models and options are there, before anything starts.
+
+        Raises:
+            ModelError: A model is missing or of the wrong kind.
+            SettingsError: Options contradict each other.
+        """
+
+    def start(self, context: ProcessorContext) -> None:
+        """Load models; called once per worker, before the first batch."""
+
+    def process(self, batch: Sequence[FaceFrame]) -> None:
+        """Edit the frames of `batch` in place; the result does not depend on how frames are batched."""

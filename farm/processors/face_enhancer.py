@@ -1,0 +1,92 @@
+"""Sharpens the selected faces with a restoration network: GFPGAN, GPEN and others of their kind.
+
+Not for: enlarging whole frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from farm.errors import ModelError
+from farm.faces.align import ffhq_template
+from farm.models.catalogue import ModelKind
+from farm.models.session import open_session
+from farm.models.store import ModelFile
+from farm.processors.base import FaceFrame, ProcessorContext
+from farm.processors.crops import from_network, in_parts, replace_faces, to_network
+
+_DEFAULT_SIZE_PX = 512
+_HALF = 127.5
+
+
+class RestorationNetwork:
+    """A network from a square RGB picture, -1 to 1, to a better one."""
+
+    def __init__(self, session: Any, file: ModelFile) -> None:
+        """Take the session.
+
+        Raises:
+            ModelError: The model does not take one square picture.
+        """
+        inputs = session.get_inputs()
+        shape = list(inputs[0].shape)
+        if len(inputs) != 1 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+            raise ModelError(
+                f"{file.path} takes {[list(each.shape) for each in inputs]} where an enhancer "
+                "takes one square RGB picture: give GFPGANv1.4.onnx with --model enhancer=PATH"
+            )
+        self.size_px = shape[2] if isinstance(shape[2], int) else _DEFAULT_SIZE_PX
+        self._session = session
+        self._input = inputs[0].name
+        self._one_by_one = isinstance(shape[0], int)
+
+    def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Each crop restored; [n, size, size, 3] uint8 BGR."""
+        crops = to_network(crops_bgr, _HALF, _HALF)
+        rgb = in_parts(self._run, crops, one_by_one=self._one_by_one)
+        return from_network(rgb, _HALF, _HALF, FaceEnhancer.name)
+
+    def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(self._session.run(None, {self._input: crops})[0], np.float32)
+
+
+class FaceEnhancer:
+    """Restores the selected faces."""
+
+    name: ClassVar[str] = "face_enhancer"
+    needs_source: ClassVar[bool] = False
+    needs_landmarks: ClassVar[bool] = True
+    fails_closed: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self._network: RestorationNetwork | None = None
+        self._blend = 1.0
+
+    def check(self, context: ProcessorContext) -> None:
+        """See that the model is there; fetches it when missing.
+
+        Raises:
+            ModelError: It is missing or unverified.
+        """
+        context.models.find(ModelKind.ENHANCER)
+
+    def start(self, context: ProcessorContext) -> None:
+        """Load the network.
+
+        Raises:
+            ModelError: The model is missing or of another kind.
+        """
+        file = context.models.find(ModelKind.ENHANCER)
+        self._network = RestorationNetwork(open_session(file.path, context.sessions), file)
+        self._blend = context.settings.enhancer_blend
+
+    def process(self, batch: Sequence[FaceFrame]) -> None:
+        """Restore the selected faces of every frame."""
+        if self._network is None:
+            raise RuntimeError("start was not called")
+        size = self._network.size_px
+        replace_faces(batch, ffhq_template(size), size, self._network.replace, weight=self._blend)

@@ -1,0 +1,69 @@
+"""Frame processors by name: the farm's own, and others' through the entry point group.
+
+The farm's own are found even where it is not installed. Not for: running processors.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from farm.errors import SettingsError
+from farm.names import unknown_name
+from farm.processors.base import FrameProcessor
+
+GROUP = "facefarm.processors"
+_BUILT_IN = {
+    "none": "farm.processors.none:PassThrough",
+    "face_anonymizer": "farm.processors.face_anonymizer:FaceAnonymizer",
+    "face_swapper": "farm.processors.face_swapper:FaceSwapper",
+    "face_enhancer": "farm.processors.face_enhancer:FaceEnhancer",
+}
+_FLAGS = ("needs_source", "needs_landmarks", "fails_closed")
+_METHODS = ("check", "start", "process")
+
+
+def processor_names() -> tuple[str, ...]:
+    """All names that `--frame-processor` takes: the farm's own first, then others' sorted."""
+    return tuple(_known())
+
+
+def load_processor(name: str) -> FrameProcessor:
+    """A new processor of this name, neither checked nor started.
+
+    Raises:
+        SettingsError: The name is unknown (the nearest is said), the class cannot be loaded, or it
+            lacks a part of the contract (which one is said).
+    """
+    known = _known()
+    if name not in known:
+        raise unknown_name("--frame-processor", name, known)
+    entry = known[name]
+    try:
+        processor = entry.load()()
+    except Exception as error:
+        raise SettingsError(
+            f"--frame-processor {name}: {entry.value} cannot be loaded "
+            f"({type(error).__name__}: {error}): mend or remove the package that has it"
+        ) from error
+    return _complete(name, entry, processor)
+
+
+def _known() -> dict[str, EntryPoint]:
+    """Entry points by name; nobody replaces one of the farm's own."""
+    own = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    others = {entry.name: entry for entry in entry_points(group=GROUP)}
+    return own | {name: others[name] for name in sorted(others.keys() - own.keys())}
+
+
+def _complete(name: str, entry: EntryPoint, processor: FrameProcessor) -> FrameProcessor:
+    """The processor, if nothing of the contract is missing."""
+    missing = [flag for flag in _FLAGS if not isinstance(getattr(processor, flag, None), bool)]
+    missing += [f"{m}()" for m in _METHODS if not callable(getattr(processor, m, None))]
+    if getattr(processor, "name", None) != name:
+        missing.insert(0, f"name = {name!r}")
+    if missing:
+        raise SettingsError(
+            f"--frame-processor {name}: {entry.value} is no whole frame processor, "
+            f"it lacks {', '.join(missing)}"
+        )
+    return processor

@@ -1,0 +1,332 @@
+"""The chunk renderer: decode, faces and encode as a pipeline that runs on over chunk borders.
+
+Three threads and two bounded queues; the work in them is C code that lets go of the interpreter lock. What
+is rendered is decided elsewhere (`scheduler`); what is asked again as well (`actors`).
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+from av.video.frame import VideoFrame
+
+from farm.errors import ChunkError, FarmError
+from farm.media.chunk_file import EncodedPacket, write_chunk
+from farm.media.decode import ChunkDecoder, DecodeRequest
+from farm.media.encode import ChunkEncoder, header_of, with_first_picture
+from farm.media.encoders import EncoderChoice
+from farm.media.frame import EditableFrame
+from farm.media.layout import editable_pix_fmt
+from farm.media.packets import PacketBlock
+from farm.media.stream import StreamParameters
+from farm.models.session import batch_size
+from farm.process import FaceJob, FaceStage
+
+DEFAULT_MEMORY_BYTES = 1 << 30
+_MAX_QUEUED = 32
+_QUEUES = 3
+_PNG_COMPRESSION = 3
+Blocks = Callable[[int], Iterable[PacketBlock]]
+
+
+class LostFramesError(ChunkError):
+    """Frames that the plan counts on do not decode, from wherever one begins."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderSetup:
+    """What a worker must know of the job, once."""
+
+    stream: StreamParameters
+    encoder: EncoderChoice
+    frame_rate: Fraction | None
+    fingerprint: str
+    faces: FaceJob
+    threads: int
+    """Thread budget of the worker's networks."""
+    decode_threads: int
+    """0 lets the decoder choose."""
+    chunk_dir: Path
+    memory_bytes: int | None = None
+    """Bound of the frames in the worker's queues."""
+    frames_dir: Path | None = None
+    """Where processed frames are kept as PNG, None for nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTask:
+    """One attempt at one chunk."""
+
+    chunk_index: int
+    frame_start: int
+    pts: tuple[int, ...]
+    """Of each output frame, in ticks; names kept frames."""
+    request: DecodeRequest
+
+    @property
+    def path_name(self) -> str:
+        """File name of the finished chunk."""
+        return f"{self.chunk_index:05d}.chunk"
+
+
+@dataclass(slots=True, kw_only=True)
+class ChunkResult:
+    """What became of a chunk."""
+
+    chunk_index: int
+    frames: int = 0
+    faces: int = 0
+    frames_without_face: int = 0
+    corrupt: list[int] = field(default_factory=list)
+    """Positions within the chunk of frames that decoded with errors."""
+    decode_s: float = 0.0
+    detect_s: float = 0.0
+    process_s: float = 0.0
+    encode_s: float = 0.0
+    bytes: int = 0
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """A chunk on its way through the pipeline."""
+
+    task: ChunkTask
+    blocks: Blocks
+    future: Future[ChunkResult]
+    result: ChunkResult
+    encoder: ChunkEncoder | None = None
+    packets: list[EncodedPacket] = field(default_factory=list)
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has failed already, so that its frames are not worth anything."""
+        return self.future.done()
+
+    def fail(self, error: BaseException) -> None:
+        """Report an error, the first one only."""
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A frame of a chunk, or its end where there is no frame."""
+
+    work: _Work
+    frame: EditableFrame | None
+
+
+class ChunkRenderer:
+    """Renders chunks one after another; several may be in it at once. Close it at the end."""
+
+    def __init__(self, setup: RenderSetup) -> None:
+        """Load models and start the threads.
+
+        Raises:
+            SetupError: A model is missing or a provider does not load.
+        """
+        self._setup = setup
+        self._faces = FaceStage(setup.faces, setup.threads)
+        room = _queue_frames(setup)
+        self._batch = min(room, _MAX_QUEUED)
+        self._tasks: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._decoded: queue.Queue[_Item | None] = queue.Queue(room)
+        self._processed: queue.Queue[_Item | None] = queue.Queue(room)
+        loops = (self._decode_loop, self._face_loop, self._encode_loop)
+        self._threads = [
+            threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, task: ChunkTask, blocks: Blocks) -> Future[ChunkResult]:
+        """Put a chunk into the pipeline.
+
+        Args:
+            task: What to render.
+            blocks: Gives the packet blocks from a packet on; called on the decoding thread.
+
+        Returns:
+            A future of the result; its errors are those of decoding (`NeedEarlierError` and others),
+            `LostFramesError`, and those of processors and encoder.
+        """
+        future: Future[ChunkResult] = Future()
+        result = ChunkResult(chunk_index=task.chunk_index)
+        self._tasks.put(_Work(task=task, blocks=blocks, future=future, result=result))
+        return future
+
+    def close(self) -> None:
+        """Finish what was submitted and end the threads."""
+        self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _decode_loop(self) -> None:
+        decoder = ChunkDecoder(self._setup.stream, self._setup.decode_threads)
+        while (work := self._tasks.get()) is not None:
+            try:
+                self._decode(decoder, work)
+            except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
+                decoder.close()
+                work.fail(_chunk_error(work, "decoding", error))
+        self._decoded.put(None)
+
+    def _decode(self, decoder: ChunkDecoder, work: _Work) -> None:
+        """Decode one chunk into the first queue; time spent waiting there is not counted."""
+        frames = decoder.decode(work.task.request, work.blocks)
+        while True:
+            started = time.perf_counter()
+            decoded = next(frames, None)
+            work.result.decode_s += time.perf_counter() - started
+            if decoded is None:
+                break
+            if decoded.frame is None:
+                raise LostFramesError(
+                    f"chunk {work.task.chunk_index:05d}: frame "
+                    f"{work.task.frame_start + decoded.position} does not decode"
+                )
+            if decoded.frame.is_corrupt:
+                work.result.corrupt.append(decoded.position)
+            self._decoded.put(_Item(work, self._editable(decoded.frame)))
+        self._decoded.put(_Item(work, None))
+
+    def _editable(self, frame: VideoFrame) -> EditableFrame:
+        stream = self._setup.stream
+        if not self._faces.idle:
+            pix_fmt = editable_pix_fmt(frame.format.name)
+            frame = frame if pix_fmt == frame.format.name else frame.reformat(format=pix_fmt)
+        return EditableFrame(
+            frame, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
+        )
+
+    def _face_loop(self) -> None:
+        while (items := _take(self._decoded, self._batch)) is not None:
+            alive = [item for item in items if item.frame is not None and not item.work.dead]
+            if alive and not self._faces.idle:
+                self._process(alive)
+            for item in items:
+                self._processed.put(item)
+        self._processed.put(None)
+
+    def _process(self, items: list[_Item]) -> None:
+        """Run the face stage, chunk by chunk within the batch, so that counts and errors stay apart."""
+        works = {id(item.work): item.work for item in items}
+        for work in works.values():
+            mine = [item.frame for item in items if item.work is work and item.frame is not None]
+            size = batch_size(len(work.task.request.wanted), self._setup.threads)
+            try:
+                for i in range(0, len(mine), size):
+                    counts = self._faces.run(mine[i : i + size])
+                    work.result.faces += counts.faces
+                    work.result.frames_without_face += counts.frames_without_face
+                    work.result.detect_s += counts.detect_s
+                    work.result.process_s += counts.process_s
+            except Exception as error:  # noqa: BLE001 - a processor may raise anything
+                work.fail(_chunk_error(work, "processing", error))
+
+    def _encode_loop(self) -> None:
+        while (item := self._processed.get()) is not None:
+            if item.work.dead:
+                continue
+            started = time.perf_counter()
+            try:
+                if item.frame is not None:
+                    self._encode(item.work, item.frame)
+                    item.work.result.encode_s += time.perf_counter() - started
+                else:
+                    self._finish(item.work)
+                    item.work.result.encode_s += time.perf_counter() - started
+                    item.work.future.set_result(item.work.result)
+            except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
+                item.work.fail(_chunk_error(item.work, "encoding", error))
+
+    def _encode(self, work: _Work, frame: EditableFrame) -> None:
+        if work.encoder is None:
+            work.encoder = ChunkEncoder(
+                self._setup.encoder, self._setup.stream, self._setup.frame_rate
+            )
+        if self._setup.frames_dir is not None:
+            _keep(self._setup.frames_dir, work.task, work.result.frames, frame)
+        work.packets += work.encoder.encode(frame.video_frame, work.result.frames)
+        work.result.frames += 1
+
+    def _finish(self, work: _Work) -> None:
+        """Flush the encoder and write the chunk file."""
+        if work.encoder is None:
+            raise ChunkError(f"chunk {work.task.chunk_index:05d}: not a single frame decodes")
+        work.packets += work.encoder.flush()
+        result = work.result
+        fields = {
+            "chunk_index": work.task.chunk_index,
+            "frame_start": work.task.frame_start,
+            "frame_count": result.frames,
+            "fingerprint": self._setup.fingerprint,
+            "info": {
+                "faces": result.faces,
+                "frames_without_face": result.frames_without_face,
+                "corrupt": result.corrupt,
+                "provider": self._setup.faces.provider,
+            },
+        }
+        header = header_of(work.encoder, self._setup.encoder, self._setup.stream, fields)
+        header = with_first_picture(header, work.packets)
+        path = self._setup.chunk_dir / work.task.path_name
+        write_chunk(path, header, work.packets)
+        result.bytes = path.stat().st_size
+        work.packets = []
+
+
+def _queue_frames(setup: RenderSetup) -> int:
+    """Return how many frames one queue may hold, by memory."""
+    stream = setup.stream
+    frame_bytes = max(1, stream.width * stream.height * 3)
+    if any(depth in stream.pix_fmt for depth in ("10", "12", "14", "16", "48", "64")):
+        frame_bytes *= 2
+    budget = setup.memory_bytes or DEFAULT_MEMORY_BYTES
+    return max(2, min(_MAX_QUEUED, budget // (frame_bytes * _QUEUES)))
+
+
+def _take(source: queue.Queue[_Item | None], most: int) -> list[_Item] | None:
+    """Wait for one item and take what else is there; None at the end."""
+    first = source.get()
+    if first is None:
+        return None
+    items = [first]
+    while len(items) < most:
+        try:
+            item = source.get_nowait()
+        except queue.Empty:
+            break
+        if item is None:
+            source.put(None)
+            break
+        items.append(item)
+    return items
+
+
+def _keep(folder: Path, task: ChunkTask, position: int, frame: EditableFrame) -> None:
+    """Write a processed frame as PNG, named by its number and pts."""
+    name = f"{task.frame_start + position:08d}_{task.pts[position]}.png"
+    if not cv2.imwrite(
+        str(folder / name), frame.to_bgr(), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION]
+    ):
+        raise ChunkError(f"{folder / name}: cannot be written; free space there")
+
+
+def _chunk_error(work: _Work, stage: str, error: Exception) -> Exception:
+    """Name the chunk and stage of an error that does not do so itself."""
+    if isinstance(error, FarmError):
+        return error
+    found = ChunkError(
+        f"chunk {work.task.chunk_index:05d}: {stage} failed ({type(error).__name__}: {error})"
+    )
+    found.__cause__ = error
+    return found

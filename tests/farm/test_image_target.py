@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from farm.errors import InputError, MediaError
+from farm.image_target import render_image
+from farm.observer import NullObserver
+from farm.report import RenderReport
+from farm.settings import AnonymizeMethod, MaskShape, ProcessorSettings, RenderSettings
+from tests import model_maker
+
+FIRST, SECOND = (20, 20, 84, 84), (120, 40, 152, 72)
+
+
+def read(path: Path) -> NDArray[Any]:
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    return pixels
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> tuple[tuple[str, Path], ...]:
+    return (
+        ("detector", model_maker.make_scrfd(tmp_path / "scrfd.onnx")),
+        ("recognizer", model_maker.make_arcface(tmp_path / "arcface.onnx")),
+        ("swapper", model_maker.make_inswapper(tmp_path / "inswapper.onnx")),
+    )
+
+
+def render(
+    target: Path, models: tuple[tuple[str, Path], ...], *names: str, **changes: Any
+) -> tuple[RenderReport, NDArray[Any]]:
+    processors = ProcessorSettings(
+        names=names,
+        anonymize_method=AnonymizeMethod.SOLID,
+        anonymize_shape=MaskShape.BOX,
+        anonymize_padding=0.0,
+    )
+    settings = RenderSettings(
+        target=target,
+        output=target.with_name(f"out{target.suffix}"),
+        processors=processors,
+        execution_provider="cpu",
+        models=models,
+        allow_unverified_models=True,
+        **changes,
+    )
+    return render_image(settings, NullObserver()), read(settings.output)
+
+
+def picture(path: Path, *boxes: tuple[int, int, int, int]) -> NDArray[np.uint8]:
+    pixels = np.full((120, 200, 3), 60, np.uint8)
+    for box in boxes:
+        model_maker.draw_face(pixels, box)
+    cv2.imwrite(str(path), pixels)
+    return pixels
+
+
+def test_faces_are_covered_and_all_else_is_the_same(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    before = picture(tmp_path / "in.png", FIRST)
+    report, after = render(tmp_path / "in.png", models, "face_anonymizer")
+    left, top, right, bottom = FIRST
+    assert not after[top + 2 : bottom - 2, left + 2 : right - 2].any()
+    grown = np.ones((120, 200), bool)
+    grown[top - 2 : bottom + 2, left - 2 : right + 2] = False
+    assert np.array_equal(after[grown], before[grown])
+    assert (report.frames, report.faces, report.frames_without_face) == (1, 1, 0)
+    assert report.provider == "CPUExecutionProvider"
+    assert list(report.model_sha256) == ["scrfd.onnx"]
+
+
+def test_the_source_person_is_put_in(tmp_path: Path, models: tuple[tuple[str, Path], ...]) -> None:
+    picture(tmp_path / "in.png", FIRST)
+    picture(tmp_path / "me.png", FIRST)
+    report, after = render(
+        tmp_path / "in.png", models, "face_swapper", sources=(tmp_path / "me.png",)
+    )
+    magenta = model_maker.COLOURS_BGR["magenta"]
+    colour = model_maker.swap_colour(model_maker.embedding_of(magenta))
+    centre = after[(FIRST[1] + FIRST[3]) // 2, (FIRST[0] + FIRST[2]) // 2]
+    assert np.abs(centre.astype(int) - colour).max() <= 8
+    assert sorted(report.model_sha256) == ["arcface.onnx", "inswapper.onnx", "scrfd.onnx"]
+
+
+def test_none_changes_nothing_and_needs_no_model(tmp_path: Path) -> None:
+    before = picture(tmp_path / "in.png", FIRST)
+    report, after = render(tmp_path / "in.png", (), "none")
+    assert np.array_equal(after, before)
+    assert (report.detector, report.provider, report.model_sha256) == ("none", "none", {})
+
+
+def test_a_frame_without_a_face_is_counted(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    before = picture(tmp_path / "in.png")
+    report, after = render(tmp_path / "in.png", models, "face_anonymizer")
+    assert np.array_equal(after, before)
+    assert (report.faces, report.frames_without_face) == (0, 1)
+
+
+def test_sixteen_bits_and_transparency_stay(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    wide = picture(tmp_path / "in.png", FIRST).astype(np.uint16) * 256 + 7
+    alpha = np.arange(120 * 200, dtype=np.uint16).reshape(120, 200, 1)
+    before = np.concatenate([wide, alpha], axis=2)
+    cv2.imwrite(str(tmp_path / "in.png"), before)
+    _, after = render(tmp_path / "in.png", models, "face_anonymizer")
+    assert after.shape == (120, 200, 4)
+    assert after.dtype == np.dtype(np.uint16)
+    assert np.array_equal(after[..., 3], before[..., 3])
+    assert np.array_equal(after[:, 120:], before[:, 120:])
+    assert not after[50, 50, :3].any()
+
+
+def test_a_file_that_only_says_it_is_an_image_leaves_no_output(tmp_path: Path) -> None:
+    (tmp_path / "in.png").write_bytes(b"text")
+    with pytest.raises(MediaError, match="is no image"):
+        render(tmp_path / "in.png", (), "none")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_source_without_a_face_is_refused(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    picture(tmp_path / "in.png", FIRST)
+    picture(tmp_path / "me.png")
+    with pytest.raises(InputError, match="shows no face"):
+        render(tmp_path / "in.png", models, "face_swapper", sources=(tmp_path / "me.png",))
+    assert not (tmp_path / "out.png").exists()

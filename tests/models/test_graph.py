@@ -1,0 +1,58 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from farm.errors import ModelError
+from farm.models.graph import unused_matrix
+from tests.model_maker import make_inswapper
+
+
+def _save(path: Path, tensors: list[TensorProto], used: list[str]) -> Path:
+    nodes = [helper.make_node("MatMul", ["x", name], [f"y{name}"]) for name in used]
+    info = helper.make_tensor_value_info
+    outputs = [info(f"y{name}", TensorProto.FLOAT, [1, 4]) for name in used]
+    inputs = [info("x", TensorProto.FLOAT, [1, 4])]
+    model = helper.make_model(helper.make_graph(nodes, "g", inputs, outputs, tensors))
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def _tensor(name: str, value: float, dtype: type[np.generic] = np.float32) -> TensorProto:
+    return numpy_helper.from_array(np.full((4, 4), value, dtype), name)
+
+
+def test_the_matrix_of_a_swap_model_is_found_though_it_is_not_last(tmp_path: Path) -> None:
+    found = unused_matrix(make_inswapper(tmp_path / "m.onnx"), (512, 512))
+    assert np.array_equal(found, np.roll(np.eye(512, dtype=np.float32), 1, axis=1))
+
+
+def test_a_matrix_that_a_node_uses_is_not_taken(tmp_path: Path) -> None:
+    path = _save(
+        tmp_path / "m.onnx", [_tensor("a", 1), _tensor("b", 2), _tensor("c", 3)], ["a", "c"]
+    )
+    assert unused_matrix(path, (4, 4))[0, 0] == 2
+
+
+def test_half_precision_and_number_lists_are_read(tmp_path: Path) -> None:
+    half = _save(tmp_path / "h.onnx", [_tensor("a", 0.5, np.float16)], [])
+    assert unused_matrix(half, (4, 4)).tolist() == [[0.5] * 4] * 4
+    listed = helper.make_tensor("a", TensorProto.FLOAT, [4, 4], [0.25] * 16)
+    assert unused_matrix(_save(tmp_path / "l.onnx", [listed], []), (4, 4))[3, 3] == 0.25
+
+
+def test_none_or_several_are_a_model_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="0 matrices of 4x4"):
+        unused_matrix(_save(tmp_path / "none.onnx", [], []), (4, 4))
+    two = _save(tmp_path / "two.onnx", [_tensor("a", 1), _tensor("b", 2)], [])
+    with pytest.raises(ModelError, match="2 matrices of 4x4"):
+        unused_matrix(two, (4, 4))
+
+
+@pytest.mark.parametrize("cut", [0, 1, 40, -5])
+def test_a_cut_off_file_is_a_model_error(tmp_path: Path, cut: int) -> None:
+    path = _save(tmp_path / "m.onnx", [_tensor("a", 1)], [])
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(ModelError, match=r"m\.onnx"):
+        unused_matrix(path, (4, 4))

@@ -1,0 +1,1 @@
+"""Recipes of the test media, by what they are made to show."""
