@@ -306,7 +306,8 @@ class _Render:
         self._observer.stage(Stage.FINAL, "joining")
         report = run_finisher(
             FinishRequest(
-                source=None if self._span else settings.target.absolute(),
+                source=settings.target.absolute(),
+                video_only=self._span is not None,
                 video_stream_index=plan.index.stream_index,
                 output=settings.output.absolute(),
                 chunk_paths=tuple(folder.chunk_path(c.chunk_index).absolute() for c in plan.chunks),

@@ -5,14 +5,16 @@ Not for: muxing (`farm.media.final_task`). What is left out is said, never dropp
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
+import av
 from av.container import InputContainer
 from av.stream import Stream
 
 from farm.errors import SettingsError
+from farm.media.probe import open_container
 
 _ATTACHED_PICTURE = 0x400
 _TEXT_SUBTITLES = frozenset({"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"})
@@ -242,6 +244,26 @@ def plan_streams(
     return StreamPlan(
         kept=tuple(kept), notes=tuple(notes), keep_chapters=has_chapters and rules.chapters
     )
+
+
+def without_empty_audio(plan: StreamPlan, source: Path) -> StreamPlan:
+    """Leave out audio streams that hold nothing (files that were cut off): muxers drop them."""
+    kept, notes = [], list(plan.notes)
+    for each in plan.kept:
+        if each.kind is StreamKind.AUDIO and not _holds_packets(source, each.source_index):
+            notes.append(f"audio stream {each.source_index} is left out: it holds nothing")
+        else:
+            kept.append(each)
+    return replace(plan, kept=tuple(kept), notes=tuple(notes))
+
+
+def _holds_packets(source: Path, index: int) -> bool:
+    """Whether a stream has a packet; a file that breaks before the first has none."""
+    with open_container(source) as container:
+        try:
+            return any(packet.size for packet in container.demux(container.streams[index]))
+        except av.FFmpegError:
+            return False
 
 
 def _how(

@@ -24,6 +24,7 @@ from farm.media.containers import (
     StreamPlan,
     check_codec,
     plan_streams,
+    without_empty_audio,
 )
 from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import find_ffmpeg
@@ -62,6 +63,8 @@ class FinishRequest:
     """Encoder of the output; with `final`, the chunks themselves are lossless."""
     encode_on: EncodeOn = EncodeOn.WORKER
     keep_audio: bool = True
+    video_only: bool = False
+    """Whether the frames are a stretch (a preview) that the source's other streams do not fit."""
     private: bool = False
     """Whether covers, other video tracks and attachments are left out."""
     verify: VerifyLevel = VerifyLevel.QUICK
@@ -193,12 +196,18 @@ def _joined(
         timescale=joined.times.timescale,
         shift=shift,
         altered_by=request.altered_by,
+        last_packet=int(joined.times.pts.argmax()),
+        last_duration=int(times.durations[-1]) * times.time_base,
     )
     return task, joined
 
 
 def _source(request: FinishRequest, rules: ContainerRules) -> tuple[StreamPlan, SourceFacts]:
+    """Return what is kept of the source beside the rendered stream, and what it says of itself."""
     with open_container(request.source) as container:
+        facts = source_facts(container, request.video_stream_index)
+        if request.video_only:
+            return StreamPlan(kept=(), notes=(), keep_chapters=False), facts
         streams = plan_streams(
             container,
             request.video_stream_index,
@@ -206,7 +215,7 @@ def _source(request: FinishRequest, rules: ContainerRules) -> tuple[StreamPlan, 
             keep_audio=request.keep_audio,
             private=request.private,
         )
-        return streams, source_facts(container, request.video_stream_index)
+    return without_empty_audio(streams, request.source), facts
 
 
 def _expected(

@@ -70,6 +70,10 @@ class FinalTask:
     shift: Fraction
     """Seconds that the joined video was moved by; the source's other streams go along."""
     altered_by: tuple[str, ...]
+    last_packet: int
+    """Number, in decode order, of the packet that shows the last frame."""
+    last_duration: Fraction
+    """Seconds that the last frame stays."""
 
 
 def source_facts(container: InputContainer, video_index: int) -> SourceFacts:
@@ -156,6 +160,7 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         "map_chapters": "1" if task.streams.keep_chapters else "-1",
         "disposition:v:0": task.facts.video_disposition,
         "max_interleave_delta": "0",
+        "bsf:v:0": _last_duration(task),
     }
     for place, kept in enumerate(mapped(task.streams), start=1):
         options[f"map_metadata:s:{place}"] = f"1:s:{kept.source_index}"
@@ -172,6 +177,15 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         from_ts = task.facts.format_names == "mpegts"
         options |= {"mpegts_copyts": str(int(from_ts)), "muxdelay": "0", "muxpreload": "0"}
     return options | _color_options(task)
+
+
+def _last_duration(task: FinalTask) -> str:
+    """A filter that gives the last frame its own duration.
+
+    MP4 keeps the distances of decode times: read back, the last frame has that of another one.
+    """
+    due = f"{task.last_duration.numerator}/{task.last_duration.denominator}/TB"
+    return f"setts=pts=PTS:dts=DTS:duration=DURATION+({due}-DURATION)*not(N-{task.last_packet})"
 
 
 def _color_options(task: FinalTask) -> dict[str, str]:
