@@ -3,7 +3,8 @@
 Logs and progress go to stderr, results (`--json`) to stdout. An error is one line on stderr; with
 `--json` also `{"error": {"type": ..., "message": ..., "exit_code": ...}}` on stdout, unless the
 result is there already (exit code 4). Exit codes: 0 done, 1 the job failed, 2 usage or bad input,
-3 something that must be installed is missing, 4 done from a damaged source, 130 interrupted.
+3 something that must be installed is missing, 4 done from a damaged source, 5 refused by the
+content filter, 6 nothing proves a file unchanged (`verify`), 130 interrupted.
 Not for: any work of its own; that is in `farm`, `actors`, `scheduler` and `cluster`.
 """
 
@@ -13,6 +14,7 @@ import json
 import logging
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +35,7 @@ from farm.manifest import build_manifest, manifest_path, to_jsonable, write_mani
 from farm.progress import open_display
 from farm.report import RenderReport
 from farm.settings import AnonymizeMethod, EncodeOn, MaskShape, RenderSettings, VerifyLevel
+from farm.stop import StopRequest
 from farm.summary import damage_message, probe_lines, summary_lines
 
 _PACKAGES = ("farm", "actors", "scheduler", "cluster", __name__)
@@ -60,6 +63,11 @@ class Output:
             click.echo(json.dumps(to_jsonable(document), indent=2, ensure_ascii=False))
         elif not self.quiet:
             click.echo("\n".join(lines))
+
+    def progress(self, line: str) -> None:
+        """Write a line about work that goes on to stderr."""
+        if not self.quiet:
+            click.echo(f"facefarm: {line}", err=True)
 
     def error(self, error: BaseException, message: str, exit_code: int) -> int:
         """Write an error and hand its exit code on."""
@@ -128,7 +136,8 @@ class MemorySize(click.ParamType[str]):
 
 def _known_options() -> dict[str, OptionKind]:
     """Every option of every command, and what it takes in a file."""
-    params = (param for command in main.commands.values() for param in command.params)
+    commands = (*main.commands.values(), *models.commands.values())
+    params = (param for command in commands for param in command.params)
     return {str(p.name): _kind(p) for p in params if isinstance(p, click.Option)}
 
 
@@ -239,6 +248,10 @@ _MEDIA = _with(
             help="Index of the video stream among all streams of the file."),
     _option("--keep-audio/--no-audio", default=True, help="Keep the sound."),
     _flag("--keep-frames", help="Also write every output frame as PNG."),
+    _flag("--nsfw-filter", help="Refuse pornography; looks at a frame every 2 s, and at sources."),
+    _option("--c2pa-certificate", type=_PATH, show_default="none",
+            help="PEM chain of certificates to sign the output with (C2PA)."),
+    _option("--c2pa-key", type=_PATH, show_default="none", help="PEM private key that fits it."),
 )
 _FACES = _with(
     _option("--frame-processor", multiple=True, default=["face_swapper"], metavar="NAME",
@@ -256,7 +269,7 @@ _FACES = _with(
     _option("--models-dir", type=_PATH, show_default="below the user's cache",
             help="Where model files lie."),
     _option("--model", multiple=True, metavar="KIND=PATH", show_default="from --models-dir",
-            help="Model file for detector, recognizer, swapper or enhancer."),
+            help="Model file for detector, recognizer, swapper, enhancer, parser or classifier."),
     _flag("--allow-unverified-models", help="Take model files of unknown hash."),
 )
 _FARM = _with(
@@ -358,11 +371,81 @@ def doctor(output: Output, log_file: Path | None, models_dir: Path | None) -> in
 @click.pass_obj
 def probe(output: Output, log_file: Path | None, file: Path, video_stream: int | None) -> None:
     """Say what the farm sees in a file."""
-    from farm.media.probe import probe_file
+    from scheduler.inspect import inspect_file
 
     with _logs(output, log_file):
-        report = probe_file(file, video_stream)
+        report = inspect_file(file, video_stream)
         output.result(report, probe_lines(to_jsonable(report)))
+
+
+@main.command(context_settings=_CONTEXT)
+@click.argument("file", type=_PATH)
+@click.option("--rendered-from", type=_PATH, show_default="as the manifest says",
+              help="File that it was rendered from, to compare.")  # fmt: skip
+@_SPEAKING
+@click.pass_obj
+def verify(output: Output, log_file: Path | None, file: Path, rendered_from: Path | None) -> int:
+    """Show and check the marks of an output: what altered it, and whether it is unchanged since."""
+    from farm.marks.check import check_marks
+
+    with _logs(output, log_file):
+        report = check_marks(file, rendered_from)
+        output.result(report, report.lines)
+        return report.verdict.exit_code
+
+
+@main.group(context_settings=_CONTEXT)
+def models() -> None:
+    """List, fetch, check and optimise model files."""
+
+
+def _add_models_command(name: str, work: str, text: str, *options: Callable[[Any], Any]) -> None:
+    """Add `facefarm models NAME`, which calls `work` of `farm.models.commands`."""
+
+    @models.command(name, context_settings=_CONTEXT, help=text)
+    @_with(*options, _option("--models-dir", type=_PATH, show_default="below the user's cache",
+                             help="Where model files lie."), _SPEAKING)  # fmt: skip
+    @click.pass_obj
+    def run(output: Output, /, log_file: Path | None, **values: Any) -> int:
+        from farm.models import commands
+
+        with _logs(output, log_file):
+            document, lines, code = getattr(commands, work)(say=output.progress, **values)
+            output.result(document, lines)
+            return int(code)
+
+
+# fmt: off
+_add_models_command("list", "list_models",
+                    "Show the known models: licence, source, size, hash, and which are here.")
+_add_models_command(
+    "pull", "pull_models", "Fetch models by name, kind (swapper) or pack (buffalo_l).",
+    click.argument("names", nargs=-1, required=True),
+    _option("--from", "from_dir", type=_PATH, show_default="the network",
+            help="Folder to take them from."),
+)
+_add_models_command("path", "path_of_model", "Print where a model lies, or the folder of all.",
+                    click.argument("name", required=False))
+_add_models_command("verify", "verify_models", "Hash models anew: the named, or all that are here.",
+                    click.argument("names", nargs=-1))
+_add_models_command(
+    "optimize", "optimize_model",
+    "Write a faster copy of a model; kept only if it comes near enough to its source.",
+    click.argument("model"),
+    _option("--precision", type=click.Choice(["fp16", "int8"]), required=True,
+            help="Numbers to compute with."),
+    _option("--calibrate", multiple=True, type=_PATH, show_default="a built-in portrait",
+            help="Image or folder of faces, to calibrate with and compare on."),
+    _option("-o", "--output", type=_PATH, show_default="NAME.int8.onnx beside the model",
+            help="File to write."),
+    _option("--kind", show_default="that of a known model", help="What a model of yours does."),
+    _option("--execution-provider", metavar="NAME", default="cpu", help="What compares them."),
+    _option("--execution-threads", type=int, show_default="one for each core",
+            help="Threads of the networks."),
+    _option("--overwrite/--no-overwrite", help="Replace a copy that is there already."),
+    _flag("--allow-unverified-models", help="Take a model file of unknown hash."),
+)
+# fmt: on
 
 
 def _render(
@@ -374,7 +457,10 @@ def _render(
     check_environment()
     check_render(settings)
     limit = settings.max_memory_bytes
-    with open_display(sys.stderr, quiet=output.quiet, memory_limit_bytes=limit) as display:
+    with (
+        open_display(sys.stderr, quiet=output.quiet, memory_limit_bytes=limit) as display,
+        _ctrl_c() as stop,
+    ):
         if span is None and is_image(settings.target):
             from farm.image_target import render_image
 
@@ -382,10 +468,21 @@ def _render(
         else:
             from cluster.render import render_video
 
-            report = render_video(settings, display, span=span)
+            report = render_video(settings, display, span=span, stop=stop)
     manifest = build_manifest(settings, report, created=datetime.now(UTC))
     write_manifest(manifest_path(settings.output), manifest)
     return report, manifest
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[StopRequest]:
+    """The first Ctrl-C lets the chunks in hand be finished, the second stops at once."""
+    stop = StopRequest()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.press())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show(output: Output, report: RenderReport, manifest: dict[str, Any]) -> None:

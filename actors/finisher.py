@@ -5,9 +5,12 @@ Not for: how chunks are joined (`farm.media.final`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -16,6 +19,7 @@ from farm.errors import FarmError, JobError
 from farm.media.final import FinishReport, FinishRequest, finish
 
 _POLL_S = 0.5
+_END_S = 10.0
 
 
 class Finisher:
@@ -23,6 +27,10 @@ class Finisher:
 
     def __init__(self) -> None:
         self._encoded = 0
+
+    def pid(self) -> int:
+        """Return the number of this process."""
+        return os.getpid()
 
     def finish(self, request: FinishRequest) -> FinishReport:
         """Make the output; see `farm.media.final.finish`."""
@@ -54,7 +62,9 @@ def run_finisher(request: FinishRequest, progress: Callable[[int], None]) -> Fin
         .options(num_cpus=0, max_concurrency=2, max_restarts=0, scheduling_strategy=here)
         .remote()
     )
+    process = None
     try:
+        process = psutil.Process(ray.get(actor.pid.remote()))
         answer = actor.finish.remote(request)
         while not ray.wait([answer], timeout=_POLL_S)[0]:
             progress(ray.get(actor.encoded_frames.remote()))
@@ -67,5 +77,26 @@ def run_finisher(request: FinishRequest, progress: Callable[[int], None]) -> Fin
     except RayActorError as error:
         raise JobError("the final task's process died; run the command again") from error
     finally:
+        children = _children(process)
         ray.kill(actor)
+        _end(process, children)
+        request.temporary.unlink(missing_ok=True)
     return report
+
+
+def _children(process: psutil.Process | None) -> list[psutil.Process]:
+    """Return what a process has started, nothing where it is gone."""
+    with suppress(psutil.NoSuchProcess):
+        return [] if process is None else process.children(recursive=True)
+    return []
+
+
+def _end(process: psutil.Process | None, children: list[psutil.Process]) -> None:
+    """Wait until a killed actor is gone, and kill its ffmpeg, which Ray leaves alive."""
+    family = [*children, *([] if process is None else [process])]
+    for child in children:
+        with suppress(psutil.NoSuchProcess):
+            child.kill()
+    for left in psutil.wait_procs(family, timeout=_END_S)[1]:
+        with suppress(psutil.NoSuchProcess):
+            left.kill()

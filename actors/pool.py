@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError, RayTaskError
+from ray.exceptions import RayActorError, RayTaskError
 
 from actors.shipping import PacketShipper
 from actors.worker import Answer, ChunkWorker, Outcome, Shipment, WorkerFacts
+from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
 from farm.errors import ChunkError, ClusterError, FarmError, JobError
 from farm.media.decode import DecodeRequest
 from farm.media.plan import FramePlan
-from farm.render import ChunkResult, ChunkTask, LostFramesError, RenderSetup
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch, Fail, Instruction, Render, StartWorker
 from scheduler.workers import WorkerPlan
@@ -26,7 +27,9 @@ from scheduler.workers import WorkerPlan
 log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
+_MEMORY_WAIT_S = 5.0
 _ACTOR_CONCURRENCY = 4
+_MAX_FALSE_STARTS = 3
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class WorkerPool:
         self._tickets: dict[int, int] = {}
         self._starting: dict[Any, int] = {}
         self._waiting: dict[Any, _Attempt] = {}
+        self._false_starts = 0
         self.facts: dict[int, WorkerFacts] = {}
 
     def __enter__(self) -> WorkerPool:
@@ -65,28 +69,41 @@ class WorkerPool:
         plan: FramePlan,
         shipper: PacketShipper,
         done: Callable[[int, ChunkResult], None],
+        stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Render all chunks of `dispatch`.
+        """Render the chunks of `dispatch`: all of them, or those in hand when `stop` says so.
 
         Args:
-            dispatch: What is to be done.
+            dispatch: What is to be done; afterwards it knows whether all of it was.
             plan: The frames.
             shipper: Puts packets into the store.
             done: Called with worker and result of each chunk, once.
+            stop: Asked about once a second whether no further chunk should be begun.
 
         Raises:
             FarmError: The job cannot be finished; the first cause.
         """
         while not dispatch.finished:
-            refs = [*self._starting, *self._waiting]
+            stopping = stop()
+            if stopping and not self._waiting:
+                return
+            refs = [*self._waiting] if stopping else [*self._starting, *self._waiting]
             ready, _ = ray.wait(refs, num_returns=1, timeout=_POLL_S)
             for ref in ready:
-                self._carry_out(self._event(ref, dispatch, shipper, done), plan, shipper)
+                instructions = self._event(ref, dispatch, shipper, done)
+                if not stopping:
+                    self._carry_out(instructions, plan, shipper)
 
     def memory_bytes(self) -> dict[int, int]:
-        """Return the proportional set size of each worker, by its number."""
-        refs = {number: actor.memory_bytes.remote() for number, actor in self._actors.items()}
-        return dict(zip(refs, ray.get(list(refs.values())), strict=True))
+        """Return the proportional set size of each worker that answers, by its number."""
+        refs = {actor.memory_bytes.remote(): number for number, actor in self._actors.items()}
+        ready, _ = ray.wait(list(refs), num_returns=len(refs), timeout=_MEMORY_WAIT_S)
+        found = {}
+        for ref in ready:
+            # A worker that has just died has no memory to speak of.
+            with suppress(RayActorError):
+                found[refs[ref]] = ray.get(ref)
+        return found
 
     def _event(
         self,
@@ -126,8 +143,20 @@ class WorkerPool:
         except RayTaskError as error:
             raise _cause(error) from error
         except RayActorError as error:
-            raise _start_error(error) from error
+            self._not_up(worker, error)
+            return []
         return dispatch.worker_up(worker)
+
+    def _not_up(self, worker: int, error: RayActorError) -> None:
+        """A worker died while it started: start another one, a few times."""
+        self._actors.pop(worker, None)
+        self._false_starts += 1
+        if error.actor_init_failed or self._false_starts >= _MAX_FALSE_STARTS:
+            raise ClusterError(
+                f"workers do not start ({_last_line(error)}); `--debug` shows more"
+            ) from error
+        log.warning("worker %d died while it started; another one is started", worker)
+        self._start(max(self._tickets) + 1)
 
     def _worker_gone(
         self, worker: int, dispatch: Dispatch, error: RayActorError
@@ -163,52 +192,53 @@ class WorkerPool:
 
     def _start(self, number: int) -> None:
         """Start a worker; it counts as up when it says what it is."""
-        actor = (
-            ray.remote(ChunkWorker)
-            .options(
-                num_cpus=1,
-                num_gpus=self._plan.gpus_each,
-                max_concurrency=_ACTOR_CONCURRENCY,
-                max_restarts=0,
-                scheduling_strategy="SPREAD",
-            )
-            .remote(self._setup)
-        )
+        remote: Any = ray.remote(ChunkWorker)
+        actor = remote.options(
+            num_cpus=1,
+            num_gpus=self._plan.gpus_each,
+            max_concurrency=_ACTOR_CONCURRENCY,
+            max_restarts=0,
+            scheduling_strategy="SPREAD",
+        ).remote(self._setup)
         self._actors[number] = actor
         self._tickets[number] = 0
-        self._starting[actor.facts.remote()] = number
+        self._starting[actor.start.remote()] = number
 
     def _render(self, order: Render, plan: FramePlan, shipper: PacketShipper) -> None:
         """Ship a chunk's packets and ask a worker for it."""
         chunk = order.chunk
-        follows = order.after is not None
-        shipped_from = order.after.packet_stop if order.after is not None else order.packet_start
-        shipped_from = min(shipped_from, chunk.packet_stop - 1)
-        if not follows:
-            shipped_from = order.packet_start
-        blocks = shipper.ship(chunk.chunk_index, shipped_from, chunk.packet_limit)
-        frames = slice(chunk.frame_start, chunk.frame_stop)
-        task = ChunkTask(
-            chunk_index=chunk.chunk_index,
-            frame_start=chunk.frame_start,
-            pts=tuple(int(pts) for pts in plan.times.pts[frames]),
-            request=DecodeRequest(
-                wanted=tuple(int(packet) for packet in plan.packets[frames]),
-                packet_start=order.packet_start,
-                packet_stop=chunk.packet_limit,
-                shipped_from=shipped_from,
-                proven=order.proven,
-            ),
-        )
+        begin = order.packet_start
+        if order.after is not None:
+            # The decoder stands behind the chunk before; only what follows is shipped.
+            begin = min(order.after.packet_stop, chunk.packet_stop - 1)
+        blocks = shipper.ship(chunk.chunk_index, begin, chunk.packet_limit)
         shipment = Shipment(
             ticket=self._tickets[order.worker],
-            task=task,
+            task=_task(order, plan, begin),
             starts=tuple(start for start, _ in blocks),
             refs=tuple(ref for _, ref in blocks),
         )
         self._tickets[order.worker] += 1
         ref = self._actors[order.worker].render.remote(shipment)
         self._waiting[ref] = _Attempt(order.worker, order)
+
+
+def _task(order: Render, plan: FramePlan, shipped_from: int) -> ChunkTask:
+    """Say what a worker needs to know of a chunk, as plain numbers."""
+    chunk = order.chunk
+    frames = slice(chunk.frame_start, chunk.frame_stop)
+    return ChunkTask(
+        chunk_index=chunk.chunk_index,
+        frame_start=chunk.frame_start,
+        pts=tuple(plan.times.pts[frames].tolist()),
+        request=DecodeRequest(
+            wanted=tuple(plan.packets[frames].tolist()),
+            packet_start=order.packet_start,
+            packet_stop=chunk.packet_limit,
+            shipped_from=shipped_from,
+            proven=order.proven,
+        ),
+    )
 
 
 def _cause(error: RayTaskError) -> FarmError:
@@ -219,10 +249,7 @@ def _cause(error: RayTaskError) -> FarmError:
     return ChunkError(f"a worker failed ({type(cause).__name__}: {cause})")
 
 
-def _start_error(error: RayError) -> FarmError:
-    """Say why a worker did not come up; the actor's own error is inside of Ray's text."""
-    cause = getattr(error, "cause", None)
-    if isinstance(cause, FarmError):
-        return cause
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return ClusterError(f"a worker did not start ({lines[-1].strip()}); see the log with --debug")
+def _last_line(error: RayActorError) -> str:
+    """Return the line of Ray's long explanation that says most."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

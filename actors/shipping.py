@@ -53,6 +53,11 @@ class PacketShipper:
             users.discard(chunk)
         self._forget()
 
+    @property
+    def held_bytes(self) -> int:
+        """How much lies in the store."""
+        return sum(size for _, size in self._held.values())
+
     def _forget(self) -> None:
         """Drop unused blocks, the longest unused first, down to the spare bytes."""
         spare = [n for n in self._held if not self._users.get(n)]

@@ -1,7 +1,7 @@
 """The Ray actor that renders chunks.
 
-A plain class: tests call it, `actors.pool` makes it remote. It fetches packet blocks from the object store
-when the decoder wants them. Not for: deciding what to render (`scheduler.dispatch`).
+A plain class: tests call it, `actors.pool` makes it remote. It fetches packet blocks from the
+object store when the decoder wants them. Not for: deciding what to render (`scheduler.dispatch`).
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from typing import Any
 import psutil
 import ray
 
+from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup
+from farm.errors import ChunkError
 from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlierError
 from farm.media.packets import PacketBlock
-from farm.render import ChunkRenderer, ChunkResult, ChunkTask, RenderSetup
+from farm.render import ChunkRenderer
 
 
 class Outcome(StrEnum):
@@ -66,7 +68,7 @@ class ChunkWorker:
     """One worker: a pipeline that takes several chunks at once, in the order of their tickets."""
 
     def __init__(self, setup: RenderSetup, get: Callable[[Any], PacketBlock] = ray.get) -> None:
-        """Load models.
+        """Take the job; `start` does the work, so that its errors come back as they are.
 
         Args:
             setup: The job.
@@ -74,18 +76,29 @@ class ChunkWorker:
         """
         self._setup = setup
         self._get = get
-        self._renderer = ChunkRenderer(setup)
+        self._renderer: ChunkRenderer | None = None
         self._turn = threading.Condition()
         self._next_ticket = 0
 
-    def facts(self) -> WorkerFacts:
-        """Say what this worker is; answers once its models are loaded."""
+    def start(self) -> WorkerFacts:
+        """Load models and say what this worker is.
+
+        Raises:
+            SetupError: A model is missing or a provider does not load.
+        """
+        if self._renderer is None:
+            self._renderer = ChunkRenderer(self._setup)
         return WorkerFacts(
             pid=os.getpid(),
             node=os.uname().nodename,
             provider=self._setup.faces.provider,
             threads=self._setup.threads,
         )
+
+    def close(self) -> None:
+        """Finish what is in hand and end the threads."""
+        if self._renderer is not None:
+            self._renderer.close()
 
     def memory_bytes(self) -> int:
         """Return the proportional set size of this process."""
@@ -111,12 +124,13 @@ class ChunkWorker:
         """Enter the pipeline when the attempts before this one have."""
         with self._turn:
             self._turn.wait_for(lambda: self._next_ticket == shipment.ticket)
-            future = self._renderer.submit(
-                shipment.task, lambda start: self._blocks(shipment.starts, shipment.refs, start)
-            )
             self._next_ticket += 1
             self._turn.notify_all()
-        return future
+            if self._renderer is None:
+                raise ChunkError("the worker was asked for a chunk before it was started")
+            return self._renderer.submit(
+                shipment.task, lambda start: self._blocks(shipment.starts, shipment.refs, start)
+            )
 
     def _blocks(
         self, starts: Sequence[int], refs: Sequence[Any], first: int

@@ -5,19 +5,28 @@ Not for: what runs on it (`actors`).
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import psutil
+
 import farm
 from farm.errors import ClusterError
 
 _STORE_BYTES = 256 << 20
+_END_S = 10.0
+_TEMP_PREFIX = "facefarm-ray-"
+_MAX_TEMP_LENGTH = 40
+"""Ray's sockets lie deep below, and the name of a socket has at most 107 characters."""
 _ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
@@ -36,8 +45,9 @@ class Resources:
 class RayRuntime:
     """Ray for one command; leaving it shuts down what it started.
 
-    A plain `ray.init()` would join whatever cluster runs on the machine, so the local one is asked for
-    by name. Ray starts on the main thread only (elsewhere it waits in vain for its own server).
+    A plain `ray.init()` would join whatever cluster runs on the machine, so the local one is asked
+    for by name, and lives in a folder of its own. Ray starts on the main thread only (elsewhere it
+    waits in vain for its own server).
     """
 
     def __init__(self, address: str | None, workers: int | None) -> None:
@@ -49,6 +59,7 @@ class RayRuntime:
         """
         self._address = address
         self._slots = max(os.cpu_count() or 1, workers or 1) + 1
+        self._stack = ExitStack()
 
     def __enter__(self) -> RayRuntime:
         """Start Ray or join the cluster.
@@ -56,23 +67,9 @@ class RayRuntime:
         Raises:
             ClusterError: It could not be started or reached.
         """
-        os.environ.update({k: v for k, v in _ENVIRONMENT.items() if k not in os.environ})
-        import ray
-
-        options: dict[str, Any] = {"address": self._address}
-        if self._address is None:
-            options = {
-                "address": "local",
-                "num_cpus": self._slots,
-                "object_store_memory": _STORE_BYTES,
-                "include_dashboard": False,
-            }
-        try:
-            with _code_in_reach():
-                ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
-        except Exception as error:
-            ray.shutdown()
-            raise self._start_error(error) from error
+        with ExitStack() as stack:
+            self._start(stack)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -81,28 +78,100 @@ class RayRuntime:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        import ray
-
-        ray.shutdown()
+        self._stack.close()
 
     def resources(self) -> Resources:
         """Return what there is to work with."""
         import ray
 
-        have = ray.cluster_resources()
+        have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         cores = os.cpu_count() or 1 if self._address is None else int(have.get("CPU", 1))
         return Resources(cores=cores, gpus=float(have.get("GPU", 0)))
 
+    def _start(self, stack: ExitStack) -> None:
+        """Start Ray; `stack` ends it."""
+        os.environ.update({k: v for k, v in _ENVIRONMENT.items() if k not in os.environ})
+        import ray
+
+        if ray.is_initialized():
+            raise ClusterError("this process uses Ray already; leave it first (ray.shutdown())")
+        options: dict[str, Any] = {"address": self._address}
+        if self._address is None:
+            options = {
+                "address": "local",
+                "num_cpus": self._slots,
+                "object_store_memory": _STORE_BYTES,
+                "include_dashboard": False,
+                "_temp_dir": str(stack.enter_context(_private_folder())),
+            }
+        stack.callback(_shut_down, {child.pid for child in psutil.Process().children()})
+        try:
+            with _code_in_reach():
+                ray.init(**options, logging_level=logging.ERROR, log_to_driver=False)
+        except Exception as error:
+            raise self._start_error(error) from error
+
     def _start_error(self, error: Exception) -> ClusterError:
         """Say in one line why there is no Ray."""
-        lines = str(error).strip().splitlines() or [type(error).__name__]
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if self._address is not None:
             return ClusterError(
-                f"the Ray cluster at {self._address} cannot be reached ({lines[0]}); check --address"
+                f"the Ray cluster at {self._address} cannot be reached ({reason}); check --address"
             )
         return ClusterError(
-            f"Ray cannot be started on this machine ({lines[0]}); `facefarm doctor` shows what is missing"
+            f"Ray cannot be started on this machine ({reason}); "
+            "`facefarm doctor` shows what is missing"
         )
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Give Ray a folder that is deleted afterwards, by the next command where this one is killed.
+
+    The folder is locked while it is in use.
+    """
+    base = Path(tempfile.gettempdir())
+    if len(str(base)) > _MAX_TEMP_LENGTH:
+        base = Path("/tmp")
+    for left in base.glob(f"{_TEMP_PREFIX}*"):
+        _remove_unused(left)
+    folder = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=base))
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove_unused(folder: Path) -> None:
+    """Delete the folder of a command that is no longer there."""
+    with suppress(OSError):  # Somebody else's, gone meanwhile, or in use.
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        finally:
+            os.close(handle)
+
+
+def _shut_down(before: set[int]) -> None:
+    """Leave Ray and see that no process of it stays, not even one that does not listen.
+
+    Args:
+        before: Children that this process had before.
+    """
+    import ray
+
+    started = [child for child in psutil.Process().children() if child.pid not in before]
+    for process in list(started):
+        with suppress(psutil.NoSuchProcess):
+            started += process.children(recursive=True)
+    ray.shutdown()
+    for process in psutil.wait_procs(started, timeout=_END_S)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @contextmanager

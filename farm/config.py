@@ -147,6 +147,9 @@ def build_settings(values: Mapping[str, Any]) -> RenderSettings:
         models=tuple(parse_model(text) for text in values["model"]),
         allow_unverified_models=values["allow_unverified_models"],
         verify=VerifyLevel(values["verify"]),
+        nsfw_filter=values["nsfw_filter"],
+        c2pa_certificate=_path_or_none(values["c2pa_certificate"]),
+        c2pa_key=_path_or_none(values["c2pa_key"]),
     )
 
 

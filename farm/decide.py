@@ -6,7 +6,7 @@ Deciding per chunk would let chunks differ. Not for: the work itself (`farm.proc
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,12 @@ from farm.processors.base import FrameProcessor
 from farm.settings import ProcessorSettings
 
 _MODEL_OF = {"face_swapper": ModelKind.SWAPPER, "face_enhancer": ModelKind.ENHANCER}
-_BATCH = 4
+_REPORT_EVERY = 10
+_CASCADE_NOTE = (
+    "faces are found by OpenCV's cascades, which miss turned and small ones: for trying out, not "
+    "for privacy; `--detector yunet` fetches a better one (0.3 MB)"
+)
+_NOBODY_NOTE = "no frame shows a face: the pictures stay as they are"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,15 +95,14 @@ def decide(
     """
     processors = [p for p in check_processors(settings, sources) if p.name != "none"]
     landmarks = any(p.needs_landmarks for p in processors)
-    size = upright_size(index)
     job = FaceJob(
         settings=settings,
         models=models.for_worker(),
         provider=choose_provider(provider) if processors else "cpu",
-        frame_size=size,
+        frame_size=upright_size(index),
     )
     if not processors:
-        return _decision(job, "none", {}, processors, ())
+        return _decision(job, "none", [], processors, ())
     context = job.context(threads)
     for processor in processors:
         processor.check(context)
@@ -106,33 +110,20 @@ def decide(
     detector = choose_detector(
         settings.detector, models, context.sessions, needs_landmarks=landmarks
     )
-    notes = []
-    if any(p.needs_source for p in processors) or (landmarks and not settings.many_faces):
+    notes = [_CASCADE_NOTE] if detector.name == "cascade" else []
+    wants_source = any(p.needs_source for p in processors)
+    wants_reference = landmarks and not settings.many_faces
+    if wants_source or wants_reference:
         files.append(models.find("recognizer"))
         recogniser = open_recogniser(models, context.sessions)
-        embedding = None
-        if any(p.needs_source for p in processors):
+        if wants_source:
             embedding = source_embedding(sources, detector, recogniser)
-        reference = None
-        if landmarks and not settings.many_faces:
+            job = replace(job, source_embedding=_floats(embedding))
+        if wants_reference:
             reference = _reference(index, detector, recogniser, progress)
-            if reference is None:
-                notes.append("no frame shows a face: the pictures stay as they are")
-        job = FaceJob(
-            settings=settings,
-            models=job.models,
-            provider=job.provider,
-            frame_size=size,
-            source_embedding=_floats(embedding),
-            reference=_floats(reference),
-        )
-    if detector.name == "cascade":
-        notes.append(
-            "faces are found by OpenCV's cascades, which miss turned and small ones: for trying out, not "
-            "for privacy; `--detector yunet` fetches a better one (0.3 MB)"
-        )
-    hashes = {file.name: file.sha256 for file in files}
-    return _decision(job, detector.name, hashes, processors, tuple(notes))
+            job = replace(job, reference=_floats(reference))
+            notes += [] if job.reference else [_NOBODY_NOTE]
+    return _decision(job, detector.name, files, processors, tuple(notes))
 
 
 def upright_size(index: VideoIndex) -> tuple[int, int]:
@@ -145,14 +136,14 @@ def upright_size(index: VideoIndex) -> tuple[int, int]:
 def _decision(
     job: FaceJob,
     detector: str,
-    hashes: dict[str, str],
+    files: Sequence[ModelFile],
     processors: Sequence[FrameProcessor],
     notes: tuple[str, ...],
 ) -> FaceDecision:
     return FaceDecision(
         job=job,
         detector=detector,
-        model_sha256=hashes,
+        model_sha256={file.name: file.sha256 for file in files},
         alters=tuple(p.name for p in processors),
         private=any(p.fails_closed for p in processors),
         notes=notes,
@@ -181,7 +172,7 @@ def _reference(
     for number, frame in enumerate(shown_frames(index)):
         editable = _editable(index, frame)
         faces = detect_faces(detector, [editable])[0]
-        if number % _BATCH == 0:
+        if number % _REPORT_EVERY == 0:
             progress(number)
         for face in faces:
             vector = recogniser.embed(editable, [face])[0]

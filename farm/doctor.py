@@ -279,7 +279,7 @@ def _models(models_dir: Path | None) -> Iterable[Finding]:
     for entry in CATALOGUE:
         place = folder.joinpath(*entry.name.split("/"))
         there = place.stat().st_size if place.is_file() else None
-        whole = there == entry.size_bytes
+        whole = there is not None and entry.size_bytes in (None, there)
         if there is None:
             mend = f"is fetched when it is needed; or put it at {place}, from {entry.download.url}"
         else:

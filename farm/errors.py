@@ -1,7 +1,8 @@
 """The error tree of the project: every error that a user can meet is one of these.
 
 Each error carries one line that says what is wrong, where, and what to do next. `exit_code` is what
-the command line returns for it. Third-party errors are wrapped where they occur, with `raise ... from`.
+the command line returns for it. Third-party errors are wrapped where they occur, with
+`raise ... from`.
 Not for: programming errors, which stay `ValueError`, `TypeError` and the like.
 
     FarmError
@@ -16,6 +17,7 @@ Not for: programming errors, which stay `ValueError`, `TypeError` and the like.
     │   ├── ChunkError      (1)  one chunk could not be rendered
     │   ├── EncoderError    (1)  an encoder refused to open or broke while encoding
     │   └── VerifyError     (1)  the finished file is not what was rendered
+    ├── ContentError        (5)  the content filter refuses what the pictures show
     ├── Interrupted         (130) the user stopped the command
     └── DamagedSource       (4)  finished, but parts of the source did not decode
 """
@@ -92,13 +94,19 @@ class VerifyError(JobError):
     """The finished file does not show what was rendered; it was not put in place."""
 
 
-class Interrupted(FarmError):
+class ContentError(FarmError):
+    """The content filter, which was asked for, refuses a target or a source."""
+
+    exit_code = 5
+
+
+class Interrupted(FarmError):  # noqa: N818 - says what happened, and nothing went wrong
     """The user stopped the command."""
 
     exit_code = 130
 
 
-class DamagedSource(FarmError):
+class DamagedSource(FarmError):  # noqa: N818 - the output is there
     """The output is complete as far as the source decodes; the message lists what is missing."""
 
     exit_code = 4

@@ -1,6 +1,8 @@
 """Rendering a target that is a single image, in this process and without Ray.
 
-The same detectors and processors do the work as for a video of one frame. Not for: videos.
+The same detectors and processors do the work as for a video of one frame. Only the choice of the
+face is simpler: there is one picture, so its largest face is meant, and nobody has to be recognised
+again. Not for: videos (`farm.decide`, `farm.process`).
 """
 
 from __future__ import annotations
@@ -12,12 +14,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from farm.content import check_image_content
+from farm.decide import check_processors
+from farm.faces.cascade import NOTE as CASCADE_NOTE
+from farm.faces.cascade import CascadeDetector
 from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
 from farm.faces.face import Face
-from farm.faces.recognise import Recogniser
 from farm.faces.source import source_embedding
+from farm.marks.still import write_marked_still
 from farm.media.frame import EditableFrame
-from farm.media.still import losses, read_still, write_still
+from farm.media.still import losses, read_still
 from farm.media.stream import ColorTags
 from farm.models.catalogue import ModelKind, of_kind
 from farm.models.session import (
@@ -25,12 +31,11 @@ from farm.models.session import (
     SessionSettings,
     choose_provider,
     execution_threads,
-    open_session,
 )
 from farm.models.store import ModelFile, ModelStore
 from farm.observer import RenderObserver
-from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
-from farm.processors.registry import load_processor
+from farm.process import open_recogniser
+from farm.processors.base import FaceFrame, ProcessorContext
 from farm.report import RenderReport, Stage
 from farm.settings import RenderSettings
 
@@ -53,12 +58,12 @@ def render_image(settings: RenderSettings, observer: RenderObserver) -> RenderRe
     frame = EditableFrame(still.frame, color=ColorTags())
     work = clock.run(Stage.START, lambda: _FaceWork(settings, frame, observer))
     observer.planned(1, 1, 1, work.sessions.provider, work.sessions.threads, settings.output.suffix)
-    notes = losses(still, settings.output.suffix)
+    notes = [*check_image_content(settings), *work.notes(), *losses(still, settings.output.suffix)]
     for note in notes:
         observer.note(note)
     faces = clock.run(Stage.DETECT, lambda: work.detect(frame))
     clock.run(Stage.PROCESS, lambda: work.process(frame, faces))
-    clock.run(Stage.ENCODE, lambda: write_still(still, settings.output))
+    notes += clock.run(Stage.ENCODE, lambda: write_marked_still(still, settings))
     observer.frames_done(1)
     total_s = clock.total_s()
     return RenderReport(
@@ -88,9 +93,8 @@ class _FaceWork:
         self, settings: RenderSettings, frame: EditableFrame, observer: RenderObserver
     ) -> None:
         self._settings = settings
-        self._processors: list[FrameProcessor] = [
-            load_processor(name) for name in settings.processors.names if name != "none"
-        ]
+        asked = check_processors(settings.processors, settings.sources)
+        self._processors = [processor for processor in asked if processor.name != "none"]
         self._models = ModelStore(
             models_dir=settings.models_dir,
             overrides=settings.models,
@@ -115,6 +119,10 @@ class _FaceWork:
     def detector_name(self) -> str:
         """The detector that looked for faces."""
         return self._detector.name if self._detector else "none"
+
+    def notes(self) -> list[str]:
+        """What the user should know of the detector."""
+        return [CASCADE_NOTE] if isinstance(self._detector, CascadeDetector) else []
 
     def detect(self, frame: EditableFrame) -> tuple[Face, ...]:
         """Every face of the image, largest first."""
@@ -173,8 +181,7 @@ class _FaceWork:
     def _source(self) -> tuple[float, ...]:
         """The person of the source images."""
         assert self._detector is not None
-        model = self._models.find(ModelKind.RECOGNIZER)
-        recogniser = Recogniser(open_session(model.path, self.sessions))
+        recogniser = open_recogniser(self._models, self.sessions)
         vector = source_embedding(self._settings.sources, self._detector, recogniser)
         return tuple(float(value) for value in vector)
 

@@ -1,20 +1,28 @@
 """The folder of a job: its finished chunks, and whether they may be used again.
 
-Not for: the output, which is put in place by `farm.media.final`.
+Only files that the farm made are ever deleted in it. Not for: the output, which is put in place by
+`farm.media.final`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from farm.chunk_task import chunk_name
 from farm.errors import ChunkError, InputError
 from farm.media.chunk_file import ChunkHeader, read_header, read_packets
+
+_CHUNK = re.compile(r"\d{5,}\.chunk")
+_HALF_WRITTEN = re.compile(r"\.\d{5,}\.chunk\..+")
+_FINAL = ".facefarm-final"
 
 
 def default_job_dir(output: Path) -> Path:
@@ -36,18 +44,20 @@ class JobFolder:
     """Chunk files of one job; files of another fingerprint are thrown away."""
 
     def __init__(self, path: Path, job: str) -> None:
-        """Open or make the folder.
+        """Open or make the folder; what a killed run left half written is deleted.
+
+        Args:
+            path: The folder.
+            job: Fingerprint of the job.
 
         Raises:
             InputError: It cannot be written.
         """
-        self.path = path
+        self.path = path.absolute()
         self._job = job
-        self._made = not path.exists()
         try:
-            path.mkdir(parents=True, exist_ok=True)
-            for stray in path.glob("*.tmp"):
-                stray.unlink(missing_ok=True)
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._clear_scratch()
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({error.strerror}); give another --job-dir"
@@ -55,7 +65,13 @@ class JobFolder:
 
     def chunk_path(self, chunk_index: int) -> Path:
         """Return where a finished chunk lies."""
-        return self.path / f"{chunk_index:05d}.chunk"
+        return self.path / chunk_name(chunk_index)
+
+    def make_final_dir(self) -> Path:
+        """Make the folder for what the final task needs on the way; `remove` deletes it whole."""
+        folder = self.path / _FINAL
+        folder.mkdir(exist_ok=True)
+        return folder
 
     def finished(self, ranges: Sequence[tuple[int, int]]) -> dict[int, ChunkHeader]:
         """Return the whole chunks of this job that are there; others are deleted.
@@ -64,7 +80,7 @@ class JobFolder:
             ranges: Half-open frame range of each chunk of the plan.
         """
         found: dict[int, ChunkHeader] = {}
-        for path in self.path.glob("*.chunk"):
+        for path in self._files(_CHUNK):
             header = self._whole(path, ranges)
             if header is None:
                 path.unlink(missing_ok=True)
@@ -72,31 +88,44 @@ class JobFolder:
                 found[header.chunk_index] = header
         return found
 
+    @property
+    def has_chunks(self) -> bool:
+        """Whether there is work that another run can go on from."""
+        return bool(self._files(_CHUNK))
+
+    def remove(self) -> None:
+        """Delete what the farm made, and the folder where nothing else is in it."""
+        for path in self._files(_CHUNK):
+            path.unlink(missing_ok=True)
+        self._clear_scratch()
+        # Not empty: the user keeps files of their own there.
+        with suppress(OSError):
+            self.path.rmdir()
+
+    def _files(self, name: re.Pattern[str]) -> list[Path]:
+        if not self.path.is_dir():
+            return []
+        return [path for path in self.path.iterdir() if name.fullmatch(path.name)]
+
+    def _clear_scratch(self) -> None:
+        """Delete what was being written when a run was killed."""
+        for path in self._files(_HALF_WRITTEN):
+            path.unlink(missing_ok=True)
+        shutil.rmtree(self.path / _FINAL, ignore_errors=True)
+
     def _whole(self, path: Path, ranges: Sequence[tuple[int, int]]) -> ChunkHeader | None:
         """Return the header of a chunk that may be used again, None if it may not."""
         try:
             header = read_header(path)
             if header.fingerprint != self._job or path != self.chunk_path(header.chunk_index):
                 return None
-            sum(len(packet.data) for packet in read_packets(path))
+            for _ in read_packets(path):
+                pass  # Each is checked as it is read.
         except ChunkError:
             return None
         span = (header.frame_start, header.frame_start + header.frame_count)
         known = header.chunk_index < len(ranges) and ranges[header.chunk_index] == span
         return header if known else None
-
-    @property
-    def has_chunks(self) -> bool:
-        """Whether there is work that another run can go on from."""
-        return any(self.path.glob("*.chunk"))
-
-    def remove(self) -> None:
-        """Delete the chunks, and the folder where nothing else is in it."""
-        for pattern in ("*.chunk", "*.tmp"):
-            for path in self.path.glob(pattern):
-                path.unlink(missing_ok=True)
-        if self.path.exists() and (self._made or not any(self.path.iterdir())):
-            shutil.rmtree(self.path, ignore_errors=True)
 
 
 def _plain(value: object) -> Any:

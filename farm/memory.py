@@ -1,7 +1,7 @@
 """Memory of the whole job: this process and all that it started.
 
-Proportional set sizes share out what processes have in common, so that their sum is what the machine
-really gives. Not for: bounding memory (`farm.render`).
+Proportional set sizes share out what processes have in common, so that their sum is what the
+machine really gives. Not for: bounding memory (`farm.render`).
 """
 
 from __future__ import annotations

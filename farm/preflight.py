@@ -31,7 +31,9 @@ def check_render(settings: RenderSettings) -> None:
     Raises:
         SettingsError: A name is unknown, or a processor needs a source.
         InputError: A file cannot be read, or the output cannot be written.
+        SetupError: What signs the output is not installed.
     """
+    from farm.marks.signing import check_signing
     from farm.processors.registry import load_processor, processor_names
 
     names = settings.processors.names
@@ -43,6 +45,7 @@ def check_render(settings: RenderSettings) -> None:
         settings.output, (settings.target, *settings.sources), overwrite=settings.overwrite
     )
     _check_format(settings)
+    check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
 
 
 def _check_names(settings: RenderSettings) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from farm.errors import ModelError
 from farm.faces.detect import FaceDetector, choose_detector, detect_faces
 from farm.faces.face import Face
 from farm.faces.recognise import Recogniser
@@ -138,6 +138,8 @@ def open_recogniser(models: ModelStore, sessions: SessionSettings) -> Recogniser
     Raises:
         ModelError: Its file is missing or not of that kind.
     """
-    return Recogniser(open_session(models.find("recognizer").path, sessions))
-
-
+    path = models.find("recognizer").path
+    try:
+        return Recogniser(open_session(path, sessions))
+    except ModelError as error:
+        raise ModelError(f"{path}: {error.message.removeprefix(f'{path}: ')}") from error

@@ -1,7 +1,7 @@
 """The chunk renderer: decode, faces and encode as a pipeline that runs on over chunk borders.
 
-Three threads and two bounded queues; the work in them is C code that lets go of the interpreter lock. What
-is rendered is decided elsewhere (`scheduler`); what is asked again as well (`actors`).
+Three threads and two bounded queues; the work in them is C code that lets go of the interpreter
+lock. Not for: deciding what is rendered (`scheduler`) or asked for again (`actors`).
 """
 
 from __future__ import annotations
@@ -12,86 +12,27 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
 from av.video.frame import VideoFrame
 
+from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup, chunk_name
 from farm.errors import ChunkError, FarmError
 from farm.media.chunk_file import EncodedPacket, write_chunk
-from farm.media.decode import ChunkDecoder, DecodeRequest
+from farm.media.decode import ChunkDecoder
 from farm.media.encode import ChunkEncoder, header_of, with_first_picture
-from farm.media.encoders import EncoderChoice
 from farm.media.frame import EditableFrame
 from farm.media.layout import editable_pix_fmt
 from farm.media.packets import PacketBlock
-from farm.media.stream import StreamParameters
 from farm.models.session import batch_size
-from farm.process import FaceJob, FaceStage
+from farm.process import FaceStage
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 _MAX_QUEUED = 32
 _QUEUES = 3
 _PNG_COMPRESSION = 3
 Blocks = Callable[[int], Iterable[PacketBlock]]
-
-
-class LostFramesError(ChunkError):
-    """Frames that the plan counts on do not decode, from wherever one begins."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderSetup:
-    """What a worker must know of the job, once."""
-
-    stream: StreamParameters
-    encoder: EncoderChoice
-    frame_rate: Fraction | None
-    fingerprint: str
-    faces: FaceJob
-    threads: int
-    """Thread budget of the worker's networks."""
-    decode_threads: int
-    """0 lets the decoder choose."""
-    chunk_dir: Path
-    memory_bytes: int | None = None
-    """Bound of the frames in the worker's queues."""
-    frames_dir: Path | None = None
-    """Where processed frames are kept as PNG, None for nowhere."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChunkTask:
-    """One attempt at one chunk."""
-
-    chunk_index: int
-    frame_start: int
-    pts: tuple[int, ...]
-    """Of each output frame, in ticks; names kept frames."""
-    request: DecodeRequest
-
-    @property
-    def path_name(self) -> str:
-        """File name of the finished chunk."""
-        return f"{self.chunk_index:05d}.chunk"
-
-
-@dataclass(slots=True, kw_only=True)
-class ChunkResult:
-    """What became of a chunk."""
-
-    chunk_index: int
-    frames: int = 0
-    faces: int = 0
-    frames_without_face: int = 0
-    corrupt: list[int] = field(default_factory=list)
-    """Positions within the chunk of frames that decoded with errors."""
-    decode_s: float = 0.0
-    detect_s: float = 0.0
-    process_s: float = 0.0
-    encode_s: float = 0.0
-    bytes: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -134,8 +75,11 @@ class ChunkRenderer:
             SetupError: A model is missing or a provider does not load.
         """
         self._setup = setup
+        self._closed = False
+        # OpenCV would take every core in each worker.
+        cv2.setNumThreads(setup.decode_threads)
         self._faces = FaceStage(setup.faces, setup.threads)
-        room = _queue_frames(setup)
+        room = queue_frames(setup)
         self._batch = min(room, _MAX_QUEUED)
         self._tasks: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._decoded: queue.Queue[_Item | None] = queue.Queue(room)
@@ -155,17 +99,24 @@ class ChunkRenderer:
             blocks: Gives the packet blocks from a packet on; called on the decoding thread.
 
         Returns:
-            A future of the result; its errors are those of decoding (`NeedEarlierError` and others),
-            `LostFramesError`, and those of processors and encoder.
+            A future of the result; its errors are those of decoding (`NeedEarlierError` and
+            others), `LostFramesError`, and those of processors and encoder.
+
+        Raises:
+            ChunkError: The renderer is closed.
         """
+        if self._closed:
+            raise ChunkError(f"chunk {task.chunk_index:05d}: the renderer is closed")
         future: Future[ChunkResult] = Future()
         result = ChunkResult(chunk_index=task.chunk_index)
         self._tasks.put(_Work(task=task, blocks=blocks, future=future, result=result))
         return future
 
     def close(self) -> None:
-        """Finish what was submitted and end the threads."""
-        self._tasks.put(None)
+        """Finish what was submitted and end the threads; closing again does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._tasks.put(None)
         for thread in self._threads:
             thread.join()
 
@@ -182,12 +133,13 @@ class ChunkRenderer:
     def _decode(self, decoder: ChunkDecoder, work: _Work) -> None:
         """Decode one chunk into the first queue; time spent waiting there is not counted."""
         frames = decoder.decode(work.task.request, work.blocks)
-        while True:
+        while not work.dead:
             started = time.perf_counter()
             decoded = next(frames, None)
             work.result.decode_s += time.perf_counter() - started
             if decoded is None:
-                break
+                self._decoded.put(_Item(work, None))
+                return
             if decoded.frame is None:
                 raise LostFramesError(
                     f"chunk {work.task.chunk_index:05d}: frame "
@@ -196,7 +148,7 @@ class ChunkRenderer:
             if decoded.frame.is_corrupt:
                 work.result.corrupt.append(decoded.position)
             self._decoded.put(_Item(work, self._editable(decoded.frame)))
-        self._decoded.put(_Item(work, None))
+        decoder.close()
 
     def _editable(self, frame: VideoFrame) -> EditableFrame:
         stream = self._setup.stream
@@ -217,36 +169,41 @@ class ChunkRenderer:
         self._processed.put(None)
 
     def _process(self, items: list[_Item]) -> None:
-        """Run the face stage, chunk by chunk within the batch, so that counts and errors stay apart."""
+        """Run the face stage on each chunk of a batch, so that counts and errors stay apart."""
         works = {id(item.work): item.work for item in items}
         for work in works.values():
             mine = [item.frame for item in items if item.work is work and item.frame is not None]
-            size = batch_size(len(work.task.request.wanted), self._setup.threads)
             try:
-                for i in range(0, len(mine), size):
-                    counts = self._faces.run(mine[i : i + size])
-                    work.result.faces += counts.faces
-                    work.result.frames_without_face += counts.frames_without_face
-                    work.result.detect_s += counts.detect_s
-                    work.result.process_s += counts.process_s
+                self._process_chunk(work, mine)
             except Exception as error:  # noqa: BLE001 - a processor may raise anything
                 work.fail(_chunk_error(work, "processing", error))
 
+    def _process_chunk(self, work: _Work, frames: list[EditableFrame]) -> None:
+        """Run the face stage on frames of one chunk, in batches."""
+        size = batch_size(len(work.task.request.wanted), self._setup.threads)
+        for i in range(0, len(frames), size):
+            counts = self._faces.run(frames[i : i + size])
+            work.result.faces += counts.faces
+            work.result.frames_without_face += counts.frames_without_face
+            work.result.detect_s += counts.detect_s
+            work.result.process_s += counts.process_s
+
     def _encode_loop(self) -> None:
         while (item := self._processed.get()) is not None:
-            if item.work.dead:
+            work = item.work
+            if work.dead:
                 continue
-            started = time.perf_counter()
             try:
+                started = time.perf_counter()
                 if item.frame is not None:
-                    self._encode(item.work, item.frame)
-                    item.work.result.encode_s += time.perf_counter() - started
+                    self._encode(work, item.frame)
                 else:
-                    self._finish(item.work)
-                    item.work.result.encode_s += time.perf_counter() - started
-                    item.work.future.set_result(item.work.result)
+                    self._finish(work)
+                work.result.encode_s += time.perf_counter() - started
+                if item.frame is None:
+                    work.future.set_result(work.result)
             except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
-                item.work.fail(_chunk_error(item.work, "encoding", error))
+                work.fail(_chunk_error(work, "encoding", error))
 
     def _encode(self, work: _Work, frame: EditableFrame) -> None:
         if work.encoder is None:
@@ -278,13 +235,13 @@ class ChunkRenderer:
         }
         header = header_of(work.encoder, self._setup.encoder, self._setup.stream, fields)
         header = with_first_picture(header, work.packets)
-        path = self._setup.chunk_dir / work.task.path_name
+        path = self._setup.chunk_dir / chunk_name(work.task.chunk_index)
         write_chunk(path, header, work.packets)
         result.bytes = path.stat().st_size
         work.packets = []
 
 
-def _queue_frames(setup: RenderSetup) -> int:
+def queue_frames(setup: RenderSetup) -> int:
     """Return how many frames one queue may hold, by memory."""
     stream = setup.stream
     frame_bytes = max(1, stream.width * stream.height * 3)

@@ -44,7 +44,7 @@ class WorkerReport:
     worker: str
     node: str
     provider: str
-    """The execution provider that really ran (`CPUExecutionProvider` ...), "none" without models."""
+    """The execution provider that ran (`CPUExecutionProvider` ...), "none" without models."""
     threads: int
     chunks: int
     frames: int

@@ -95,6 +95,10 @@ class RenderSettings:
     """`--model KIND=PATH` pairs, which stand before the models directory."""
     allow_unverified_models: bool = False
     verify: VerifyLevel = VerifyLevel.QUICK
+    nsfw_filter: bool = False
+    """Whether a classifier looks at targets and sources first."""
+    c2pa_certificate: Path | None = None
+    c2pa_key: Path | None = None
 
     def __post_init__(self) -> None:
         _in_range("--video-quality", self.video_quality, 0, 51)

@@ -1,8 +1,8 @@
 """Cutting the plan of frames into chunks: a pure function of index and settings.
 
-Never a function of workers or speed, so that any number of workers gives the same output. Chunks that would
-decode much of a group of pictures again form a *lane*: they go in order to one worker, which keeps its
-decoder open. Not for: who renders what, and when (`scheduler.dispatch`).
+Never a function of workers or speed, so that any number of workers gives the same output. Chunks
+that would decode much of a group of pictures again form a *lane*: they go in order to one worker,
+which keeps its decoder open. Not for: who renders what, and when (`scheduler.dispatch`).
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ _LONG_S = 10.0
 _SHORT_S = 2.0
 _LEAD_SHARE = 0.25
 _SLACK = 0.5
+_ROUNDING_S = 5e-7
+"""Frame times are rounded to ticks: a cut this much early takes the frame that is meant."""
 _LANE_MARGIN_PACKETS = 48
 
 
@@ -33,7 +35,7 @@ class Chunk:
     packet_start: int
     """The keyframe to decode from."""
     packet_stop: int
-    """Half-open; behind the last packet in decode order that the frames need."""
+    """Half-open; behind the last packet in decode order that shows one of the frames."""
     packet_limit: int
     """Half-open; how far a decoder may be fed that is to stay open for the chunk that follows."""
     lane: int
@@ -45,8 +47,26 @@ class Chunk:
         return self.frame_stop - self.frame_start
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Source:
+    """Index and plan, prepared for looking up."""
+
+    packets: int
+    """How many there are."""
+    plan: NDArray[np.int64]
+    """[n] packet of each frame, in display order."""
+    shown_at: NDArray[np.int64]
+    """[packets] frame that each packet shows, -1 for none."""
+    shown: NDArray[np.int64]
+    """Packets that show a frame, ascending."""
+    keys: NDArray[np.int64]
+    """Keyframe packets, ascending."""
+    is_key: NDArray[np.bool_]
+    """[packets]"""
+
+
 def default_chunk_seconds(duration_s: float) -> float:
-    """Return the chunk length for a video: about a normal keyframe distance, four chunks at least."""
+    """Return the usual length: about a normal keyframe distance, and four chunks at least."""
     return min(_LONG_S, max(_SHORT_S, duration_s / 4))
 
 
@@ -58,29 +78,37 @@ def cut_chunks(index: VideoIndex, plan: FramePlan, chunk_seconds: float | None) 
         plan: The frames.
         chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
     """
-    stamps = plan.times.pts.astype(np.float64) * float(plan.times.time_base)
-    length = float(stamps[-1] - stamps[0]) + float(plan.times.durations[-1] * plan.times.time_base)
-    wanted_s = chunk_seconds or default_chunk_seconds(length)
-    shown_at = _display_positions(len(index), plan)
-    keys = np.flatnonzero(index.keyframes)
-    key_frames = np.sort(shown_at[keys][shown_at[keys] >= 0])
+    times, tick_s = plan.times, float(plan.times.time_base)
+    stamps = (times.pts - times.pts[0]).astype(np.float64) * tick_s
+    wanted_s = chunk_seconds or default_chunk_seconds(
+        float(stamps[-1]) + int(times.durations[-1]) * tick_s
+    )
+    source = _prepare(index, plan)
+    key_frames = np.sort(source.shown_at[source.keys])
     chunks: list[Chunk] = []
-    for start, stop in _ranges(stamps, key_frames, wanted_s):
-        chunks.append(_chunk(chunks, index, plan, shown_at, start, stop))
+    for start, stop in _ranges(stamps, key_frames[key_frames >= 0], wanted_s):
+        chunks.append(_chunk(chunks, source, start, stop))
     return chunks
 
 
-def _display_positions(packets: int, plan: FramePlan) -> NDArray[np.int64]:
-    """Return for each packet the output frame that it shows, -1 for none."""
-    shown_at = np.full(packets, -1, dtype=np.int64)
+def _prepare(index: VideoIndex, plan: FramePlan) -> _Source:
+    """Look up once what every chunk needs."""
+    shown_at = np.full(len(index), -1, dtype=np.int64)
     shown_at[plan.packets] = np.arange(len(plan))
-    return shown_at
+    return _Source(
+        packets=len(index),
+        plan=plan.packets,
+        shown_at=shown_at,
+        shown=np.flatnonzero(shown_at >= 0),
+        keys=np.flatnonzero(index.keyframes),
+        is_key=index.keyframes,
+    )
 
 
 def _ranges(
     stamps: NDArray[np.float64], key_frames: NDArray[np.int64], wanted_s: float
 ) -> list[tuple[int, int]]:
-    """Return half-open frame ranges of about `wanted_s`, cut at the nearest keyframe within half of that."""
+    """Return half-open frame ranges of about `wanted_s`."""
     ranges = []
     start, count = 0, len(stamps)
     while start < count:
@@ -93,7 +121,10 @@ def _ranges(
 def _next_cut(
     stamps: NDArray[np.float64], key_frames: NDArray[np.int64], start: int, wanted_s: float
 ) -> int:
-    """Return the end of the chunk that starts at frame `start`."""
+    """Return the end of the chunk that starts at frame `start`.
+
+    The keyframe nearest to the wanted length, within half of that; else the wanted length.
+    """
     target_s = stamps[start] + wanted_s
     tolerance_s = wanted_s * _SLACK
     low = max(int(np.searchsorted(stamps, target_s - tolerance_s)), start + 1)
@@ -101,44 +132,47 @@ def _next_cut(
     near = key_frames[np.searchsorted(key_frames, low) : np.searchsorted(key_frames, high)]
     if len(near):
         return int(near[np.argmin(np.abs(stamps[near] - target_s))])
-    # Frame times are rounded to ticks: a cut half a microsecond early takes the frame that is meant.
-    return max(start + 1, int(np.searchsorted(stamps, target_s - 5e-7)))
+    return max(start + 1, int(np.searchsorted(stamps, target_s - _ROUNDING_S)))
 
 
-def _chunk(
-    before: list[Chunk],
-    index: VideoIndex,
-    plan: FramePlan,
-    shown_at: NDArray[np.int64],
-    start: int,
-    stop: int,
-) -> Chunk:
+def _chunk(before: list[Chunk], source: _Source, start: int, stop: int) -> Chunk:
     """Make the chunk of frames `start` to `stop`, with the packets to carry and its lane."""
-    owned = plan.packets[start:stop]
+    owned = source.plan[start:stop]
     first, last = int(owned.min()), int(owned.max())
-    entry = _entry(index, shown_at, first, start)
+    entry = _entry(source, first, start)
     lead = first - entry
     follows = bool(before) and lead > _LEAD_SHARE * (stop - start)
-    lane = before[-1].lane if follows else len(before)
-    inside = lead > 0 or (stop < len(plan) and not index.keyframes[plan.packets[stop]])
-    margin = _LANE_MARGIN_PACKETS if inside else 0
     return Chunk(
         chunk_index=len(before),
         frame_start=start,
         frame_stop=stop,
         packet_start=entry,
         packet_stop=last + 1,
-        packet_limit=min(len(index), last + 1 + margin),
-        lane=lane,
+        packet_limit=_limit(source, last, stop, inside=lead > 0),
+        lane=before[-1].lane if follows else len(before),
     )
 
 
-def _entry(index: VideoIndex, shown_at: NDArray[np.int64], first: int, start: int) -> int:
+def _entry(source: _Source, first: int, start: int) -> int:
     """Return the latest keyframe from which all frames from `start` on decode.
 
     The leading pictures of a keyframe, shown before it, need the keyframe before that one.
     """
-    for key in np.flatnonzero(index.keyframes[: first + 1])[::-1]:
-        if shown_at[key] <= start:
-            return int(key)
-    return 0
+    place = int(np.searchsorted(source.keys, first, side="right")) - 1
+    while place >= 0 and source.shown_at[source.keys[place]] > start:
+        place -= 1
+    return int(source.keys[place]) if place >= 0 else 0
+
+
+def _limit(source: _Source, last: int, stop: int, *, inside: bool) -> int:
+    """Return how far a decoder may be fed for a chunk whose last packet is `last`.
+
+    At least up to the next packet that shows a frame: what lies between may be the second field of
+    the last frame. Where the next chunk goes on within the group of pictures, some packets more, so
+    that the last frame comes out without draining the decoder.
+    """
+    most = min(source.packets, last + 1 + _LANE_MARGIN_PACKETS)
+    if inside or (stop < len(source.plan) and not source.is_key[source.plan[stop]]):
+        return most
+    place = int(np.searchsorted(source.shown, last, side="right"))
+    return min(most, int(source.shown[place])) if place < len(source.shown) else most

@@ -29,6 +29,7 @@ __all__ = [
     "SerialFrame",
     "Studio",
     "audio_packets",
+    "frame_md5",
     "main_video",
     "names_of",
     "serial_decode",
@@ -90,7 +91,7 @@ def serial_frames(path: Path) -> list[SerialFrame]:
             time_s=None
             if frame.pts is None or frame.time_base is None
             else frame.pts * frame.time_base,
-            md5=_md5(frame),
+            md5=frame_md5(frame),
         )
         for frame in serial_decode(path)
     ]
@@ -119,7 +120,8 @@ def audio_packets(path: Path) -> list[list[AudioPacket]]:
         return list(tracks.values())
 
 
-def _md5(frame: av.VideoFrame) -> str:
+def frame_md5(frame: av.VideoFrame) -> str:
+    """Digest of all samples of a frame without padding, with its size and pixel format."""
     digest = hashlib.md5(f"{frame.width}x{frame.height} {frame.format.name} ".encode())
     for index, plane in enumerate(frame.planes):
         lines = np.asarray(memoryview(plane))

@@ -65,6 +65,8 @@ class _Graph:
         path: Path,
         inputs: dict[str, Shape],
         outputs: dict[str, Shape],
+        *,
+        opset: int = 17,
     ) -> Path:
         infos = [
             [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in each.items()]
@@ -72,8 +74,8 @@ class _Graph:
         ]
         taken, given = infos
         graph = helper.make_graph(self.nodes, "made by a test", taken, given, self.constants)
-        opset = [helper.make_opsetid("", 17)]
-        model = helper.make_model(graph, opset_imports=opset, ir_version=8)
+        opsets = [helper.make_opsetid("", opset)]
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
         onnx.checker.check_model(model)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(model.SerializeToString())
@@ -85,6 +87,18 @@ def landmarks_in(box_xyxy: tuple[float, float, float, float]) -> NDArray[np.floa
     low = np.array(box_xyxy[:2], np.float32)
     size = np.array(box_xyxy[2:], np.float32) - low
     return low + LANDMARK_SHARES * size
+
+
+def make_classifier(path: Path) -> Path:
+    """Content classifier of nsfwjs' signature: pure red is porn, all else neutral."""
+    graph = _Graph()
+    colour = graph.add("ReduceMean", "input", axes=[1, 2], keepdims=0)
+    weights = np.zeros((3, 5), np.float32)
+    weights[:, 3] = (20.0, -20.0, -20.0)
+    bias = np.array([0, 0, 4, -6, 0], np.float32)
+    logits = graph.add("Gemm", colour, graph.constant(weights), graph.constant(bias))
+    graph.add("Softmax", logits, name="probs", axis=1)
+    return graph.save(path, {"input": ["n", 224, 224, 3]}, {"probs": ["n", 5]})
 
 
 def draw_face(
@@ -183,6 +197,32 @@ def swap_colour(embedding: NDArray[np.float32]) -> tuple[int, int, int]:
     rgb = 1 / (1 + np.exp(-6.0 * (latent @ _pick_weights())))
     red, green, blue = (round(float(v) * 255) for v in rgb)
     return blue, green, red
+
+
+def make_painter(path: Path, *, seed: int = 0, opset: int = 17) -> Path:
+    """A swap network of convolutions with random weights that keeps the look of its picture.
+
+    It takes any batch, and holds a matrix that no node uses, as the real one does.
+    """
+    random = np.random.default_rng(seed)
+    graph = _Graph()
+
+    def convolve(value: str, taken: int, given: int, gain: float = 1.0) -> str:
+        scale = gain * np.sqrt(2 / (taken * 9))
+        kernel = (random.standard_normal((given, taken, 3, 3)) * scale).astype(np.float32)
+        return graph.add("Conv", value, graph.constant(kernel), pads=[1, 1, 1, 1])
+
+    inner = graph.add("Relu", convolve("target", 3, 16))
+    for _ in range(4):
+        inner = graph.add("Relu", convolve(inner, 16, 16))
+    person = graph.add("MatMul", "source", graph.named("pick", _pick_weights()))
+    shaped = graph.add("Reshape", person, graph.constant([-1, 3, 1, 1], np.int64))
+    mixed = graph.add("Add", graph.add("Add", convolve(inner, 16, 3, 0.2), "target"), shaped)
+    graph.add("Sigmoid", mixed, name="output")
+    graph.named("buff2fs", _emap())
+    shape: Shape = ["n", 3, 128, 128]
+    inputs: dict[str, Shape] = {"target": shape, "source": ["n", 512]}
+    return graph.save(path, inputs, {"output": shape}, opset=opset)
 
 
 def make_enhancer(path: Path, size_px: int = 512) -> Path:

@@ -21,6 +21,7 @@ from farm.errors import Interrupted, JobError, SetupError
 from farm.observer import RenderObserver
 from farm.report import Damage, RenderReport, Stage, WorkerReport
 from farm.settings import AnonymizeMethod, EncodeOn, MaskShape, RenderSettings, VerifyLevel
+from farm.stop import StopRequest
 
 ROOT = Path(__file__).resolve().parent.parent
 ANONYMIZE = ("--frame-processor", "face_anonymizer")
@@ -41,6 +42,7 @@ class FakeRender:
         observer: RenderObserver,
         *,
         span: tuple[float, int] | None = None,
+        stop: StopRequest,
     ) -> RenderReport:
         self.settings, self.span = settings, span
         observer.stage(Stage.INDEX)

@@ -21,9 +21,12 @@ from packaging.utils import canonicalize_name
 from farm.processors.registry import load_processor
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("cpu", "gpu", "dev")
+FILES = ("cpu", "gpu", "dev", "c2pa")
+ADDED = ("dev", "c2pa")
+"""Files that are installed beside cpu.txt or gpu.txt."""
+
 PACKAGES = {"farm", "actors", "scheduler", "cluster"}
-DELIBERATELY_LEFT_OUT = {"gpu": {"onnxruntime"}, "cpu": set[str](), "dev": set[str]()}
+DELIBERATELY_LEFT_OUT = {"gpu": {"onnxruntime"}}
 """What a pinned package asks for and must not get, by requirement file."""
 
 USED_WITHOUT_AN_IMPORT = {"scikit-image", "insightface"}
@@ -86,13 +89,14 @@ def test_cpu_and_gpu_environments_differ_in_the_runtime_only() -> None:
     assert cpu == {name: version for name, version in gpu.items() if name not in nvidia}
 
 
-def test_development_pins_add_to_the_others_and_repeat_nothing() -> None:
-    assert not _pins("dev").keys() & (_pins("cpu").keys() | _pins("gpu").keys())
+@pytest.mark.parametrize("name", ADDED)
+def test_pins_that_add_to_the_others_repeat_nothing(name: str) -> None:
+    assert not _pins(name).keys() & (_pins("cpu").keys() | _pins("gpu").keys())
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_everything_that_a_pinned_package_needs_is_pinned_too(name: str) -> None:
-    pins = _pins("cpu") | _pins("dev") if name == "dev" else _pins(name)
+    pins = _pins("cpu") | _pins(name) if name in ADDED else _pins(name)
     missing = set()
     for package in pins:
         try:
@@ -103,7 +107,7 @@ def test_everything_that_a_pinned_package_needs_is_pinned_too(name: str) -> None
             pin = pins.get(canonicalize_name(need.name))
             if pin is None or not need.specifier.contains(pin):
                 missing.add(canonicalize_name(need.name))
-    assert missing == DELIBERATELY_LEFT_OUT[name]
+    assert missing == DELIBERATELY_LEFT_OUT.get(name, set())
 
 
 def test_the_gpu_pins_satisfy_every_direct_dependency() -> None:

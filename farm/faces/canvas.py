@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.errors import ModelError
 from farm.faces.face import Face
 
 GRID_PX = 32
@@ -52,7 +53,13 @@ def place(picture_bgr: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.u
 def to_faces(
     found: Candidates, picture_size: tuple[int, int], size: tuple[int, int], overlap: float
 ) -> list[Face]:
-    """Faces in pixels of the picture, doubles removed, largest first."""
+    """Faces in pixels of the picture, doubles removed, largest first.
+
+    Raises:
+        ModelError: A box or a landmark is nowhere.
+    """
+    if not (np.isfinite(found.boxes_xyxy).all() and np.isfinite(found.landmarks_xy).all()):
+        raise ModelError("the detector gave a face without a place: take another model file")
     wide, high = _scaled_size(*picture_size, size)
     ratio = np.array([picture_size[0] / wide, picture_size[1] / high], np.float32)
     keep = best_of_overlapping(found.boxes_xyxy, found.scores, overlap)
@@ -63,7 +70,6 @@ def to_faces(
             landmarks_xy=found.landmarks_xy[i] * ratio,
         )
         for i in keep
-        if np.isfinite(found.boxes_xyxy[i]).all() and np.isfinite(found.landmarks_xy[i]).all()
     ]
     return largest_first(faces)
 

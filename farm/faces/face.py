@@ -20,7 +20,7 @@ class Face:
     score: float
     """Detector confidence, 0 to 1."""
     landmarks_xy: NDArray[np.float32] | None = None
-    """[5, 2]: left eye, right eye, nose, left and right corner of the mouth, as seen in the picture."""
+    """[5, 2]: eyes, nose, corners of the mouth; of each pair the left one in the picture first."""
     embedding: NDArray[np.float32] | None = None
     """[512], unit length; None until recognition has run."""
 

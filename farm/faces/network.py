@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.errors import ModelError
 from farm.faces.canvas import Candidates, canvas_size, place, to_faces
 from farm.faces.face import Face
 
@@ -64,8 +65,17 @@ class DetectionNetwork:
         return [c for part in parts for c in decode(self._outputs(part), canvas)]
 
     def _outputs(self, pictures: NDArray[np.float32]) -> Outputs:
-        """All outputs, each as [n, rows, values]."""
+        """All outputs, each as [n, rows, values].
+
+        Raises:
+            ModelError: Some are no numbers: a face would count as none, and pass uncovered.
+        """
         raw = self._session.run(None, {self._input: np.ascontiguousarray(pictures)})
+        if not all(np.isfinite(out).all() for out in raw):
+            raise ModelError(
+                "the detector gave values that are no numbers: try --execution-provider cpu, or "
+                "another model file"
+            )
         return [
             np.asarray(out, np.float32).reshape(len(pictures), -1, out.shape[-1]) for out in raw
         ]

@@ -1,1 +1,1 @@
-"""Reading and writing video: probe, index, plan, decode, frame regions, encode, chunk files, join."""
+"""Reading and writing video: probe, index, plan, decode, regions, encode, chunk files, join."""

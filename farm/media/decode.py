@@ -1,7 +1,8 @@
 """Decoding the frames of a chunk from shipped packets, with a bare codec context.
 
-A frame is known by the number of its packet, which goes through the decoder in place of its timestamp. A keyframe is believed only when it proves itself: where a wanted frame does not come out, the
-caller is asked for earlier packets. Not for: reading packets (`farm.media.packets`).
+A frame is known by the number of its packet, which goes through the decoder in place of its
+timestamp. A keyframe is believed only when it proves itself: where a wanted frame does not come
+out, the caller is asked for earlier packets. Not for: reading packets (`farm.media.packets`).
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import av
+from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from farm.errors import ChunkError, MediaError
 from farm.media.packets import PacketBlock
-from farm.media.stream import StreamParameters
+from farm.media.stream import ColorTags, StreamParameters
+
+_INSIDE_PACKETS = 512
+"""More than any decoder holds."""
 
 
 class NeedEarlierError(ChunkError):
@@ -25,7 +30,7 @@ class NeedEarlierError(ChunkError):
 
 
 class DecoderClosedError(NeedEarlierError):
-    """The decoder does not stand where the shipped packets begin; they must begin at the keyframe."""
+    """The decoder does not stand where the packets begin; they must begin at the keyframe."""
 
 
 class FalseKeyframeError(NeedEarlierError):
@@ -42,9 +47,10 @@ class DecodeRequest:
     """The keyframe to begin at, where the decoder is not open there already."""
     packet_stop: int
     shipped_from: int
-    """The first packet at hand; after `packet_start` where the decoder should be open already."""
+    """The first packet at hand; above `packet_start` where the decoder should be open already."""
     proven: bool
-    """Whether there is nothing earlier to ask for: what does not come out is lost."""
+    """Whether enough was tried: a frame with errors is taken as it is, and with `packet_start` 0
+    one that does not come out is lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,9 +89,7 @@ def open_decoder(stream: StreamParameters, threads: int) -> VideoCodecContext:
             context.profile = stream.profile
     if stream.sample_aspect_ratio:
         context.sample_aspect_ratio = stream.sample_aspect_ratio
-    color = stream.color
-    context.color_range, context.colorspace = color.range, color.space
-    context.color_primaries, context.color_trc = color.primaries, color.trc
+    _set_color(context, stream.color)
     context.thread_type = "AUTO"
     context.thread_count = threads
     if stream.codec == "h264":
@@ -93,6 +97,12 @@ def open_decoder(stream: StreamParameters, threads: int) -> VideoCodecContext:
         context.options = {"strict": "1"}
     assert isinstance(context, VideoCodecContext)
     return context
+
+
+def _set_color(context: Any, color: ColorTags) -> None:
+    """Tell a decoder the colour tags of the container."""
+    context.color_range, context.colorspace = color.range, color.space
+    context.color_primaries, context.color_trc = color.primaries, color.trc
 
 
 class ChunkDecoder:
@@ -103,7 +113,10 @@ class ChunkDecoder:
         self._threads = threads
         self._context: VideoCodecContext | None = None
         self._fed = 0
+        self._inside: set[int] = set()
+        """Packets that were fed and whose frames did not come out yet."""
         self._held: dict[int, VideoFrame] = {}
+        """Frames that came out and belong to the request that follows."""
 
     def decode(
         self, request: DecodeRequest, blocks: Callable[[int], Iterable[PacketBlock]]
@@ -112,7 +125,7 @@ class ChunkDecoder:
 
         Args:
             request: What is wanted.
-            blocks: Gives the blocks from that packet on, in order; they are consumed as needed.
+            blocks: Gives the blocks from a packet on, in order; they are consumed as needed.
 
         Raises:
             DecoderClosedError: The decoder does not stand where the shipped packets begin.
@@ -120,44 +133,60 @@ class ChunkDecoder:
             NeedEarlierError: A frame did not come out and earlier packets may help.
             MediaError: A frame has not the size or format of the stream.
         """
-        start = self._resume(request)
+        goes_on = self._can_go_on(request)
+        start = self._fed if goes_on else request.packet_start
         if start < request.shipped_from:
             self.close()
             raise DecoderClosedError(f"the decoder is not open at packet {request.shipped_from}")
+        if not goes_on:
+            self._open()
         position = {number: i for i, number in enumerate(request.wanted)}
+        proven = goes_on or request.proven or not self._stream.marks_keyframes
         following = 0
-        for number, frame in self._frames(request, blocks(start), start, position):
+        for number, frame in self._frames(request, blocks(start), start, position, proven):
             place = position[number]
             if place < following:
                 continue
-            if place > following or frame.is_corrupt:
-                self._lost(request)
-            for lost in range(following, place):
-                yield DecodedFrame(position=lost, frame=None)
+            if place > following:
+                self._missing(request, goes_on)
+            if frame.is_corrupt and not request.proven:
+                self._ask_earlier(request)
+            yield from _lost_frames(following, place)
             self._check(frame)
             yield DecodedFrame(position=place, frame=frame)
             following = place + 1
             if following == len(request.wanted):
                 return
-        if following < len(request.wanted):
-            self._lost(request)
-        for lost in range(following, len(request.wanted)):
-            yield DecodedFrame(position=lost, frame=None)
-
-    def _resume(self, request: DecodeRequest) -> int:
-        """Return the first packet to feed: where the decoder stands, or the start with a new decoder."""
-        wanted_first = min(request.wanted)
-        stands = self._context is not None and request.packet_start <= self._fed <= request.packet_stop
-        if stands and (wanted_first >= self._fed or wanted_first in self._held):
-            return self._fed
-        self.close()
-        self._context = open_decoder(self._stream, self._threads)
-        return request.packet_start
+        self._missing(request, goes_on)
+        yield from _lost_frames(following, len(request.wanted))
 
     def close(self) -> None:
         """Forget the decoder; the next request begins at its keyframe."""
         self._context = None
         self._held = {}
+        self._inside = set()
+
+    def _open(self) -> None:
+        """Begin with a new decoder."""
+        self.close()
+        self._context = open_decoder(self._stream, self._threads)
+
+    def _can_go_on(self, request: DecodeRequest) -> bool:
+        """Tell whether all wanted frames are held or still to come out of the decoder.
+
+        Only where the packets at hand count on it: a decoder that is open by chance may have begun
+        elsewhere.
+        """
+        if request.shipped_from <= request.packet_start:
+            return False
+        if all(number in self._held for number in request.wanted):
+            return True
+        if self._context is None or not request.packet_start <= self._fed <= request.packet_stop:
+            return False
+        return all(
+            number >= self._fed or number in self._held or number in self._inside
+            for number in request.wanted
+        )
 
     def _frames(
         self,
@@ -165,36 +194,36 @@ class ChunkDecoder:
         blocks: Iterable[PacketBlock],
         start: int,
         position: dict[int, int],
+        proven: bool,
     ) -> Iterator[tuple[int, VideoFrame]]:
         """Yield wanted frames as they come out; later ones are held for the next request."""
-        held, self._held = self._held, {}
-        last = request.wanted[-1]
-        proven = request.proven or start != request.packet_start or start in held
+        held = self._held
+        self._held = {n: frame for n, frame in held.items() if n not in position}
         for number, frame in held.items():
             if number in position:
                 yield number, frame
-            else:
-                self._held[number] = frame
         for block in blocks:
             for number, packet in block.packets(start, request.packet_stop):
-                frames = self._decode(packet)
-                self._fed = number + 1
-                mine = [f for f in frames if f.pts in position]
-                if not proven and frames:
-                    proven = self._prove(request, frames, bool(mine))
-                if any(f.pts == last for f in mine):
-                    # What comes out behind the last wanted frame belongs to the chunk that follows.
-                    self._held.update((f.pts, f) for f in frames if f.pts not in position)
+                frames = self._feed(number, packet)
+                mine = [frame for frame in frames if frame.pts in position]
+                proven = proven or self._prove(request, frames, bool(mine))
+                self._hold_behind(request.wanted[-1], frames)
                 for frame in mine:
                     yield frame.pts, frame
-        drained = self._decode(None)
-        self._context = None
+        drained = self._drain()
+        self._hold_behind(request.wanted[-1], drained)
         for frame in drained:
             if frame.pts in position:
                 yield frame.pts, frame
 
-    def _prove(self, request: DecodeRequest, frames: list[VideoFrame], wanted: bool) -> bool:
-        """Tell whether the entry keyframe has shown a whole picture; it must before a wanted frame does."""
+    def _hold_behind(self, last: int, frames: list[Any]) -> None:
+        """Keep what comes out behind the last wanted frame for the request that follows."""
+        numbers = [frame.pts for frame in frames]
+        if last in numbers:
+            self._held.update((f.pts, f) for f in frames[numbers.index(last) + 1 :])
+
+    def _prove(self, request: DecodeRequest, frames: list[Any], wanted: bool) -> bool:
+        """Tell whether the entry keyframe came out whole, as it must before a wanted frame does."""
         for frame in frames:
             if frame.pts == request.packet_start:
                 if not frame.is_corrupt and (frame.key_frame or frame.pict_type == PictureType.I):
@@ -205,7 +234,26 @@ class ChunkDecoder:
             raise FalseKeyframeError(f"packet {request.packet_start} is no keyframe to start from")
         return False
 
-    def _decode(self, packet: av.Packet[Any] | None) -> list[Any]:
+    def _feed(self, number: int, packet: Packet[Any]) -> list[Any]:
+        """Feed one packet and return the frames that come out."""
+        self._fed = number + 1
+        self._inside.add(number)
+        if len(self._inside) > 2 * _INSIDE_PACKETS:
+            # Packets that show nothing never leave the set by themselves.
+            self._inside = {n for n in self._inside if n > number - _INSIDE_PACKETS}
+        frames = self._decode(packet)
+        self._inside.difference_update(frame.pts for frame in frames)
+        return frames
+
+    def _drain(self) -> list[Any]:
+        """Return the frames that are left in the decoder, which is of no use afterwards."""
+        frames = self._decode(None)
+        held = self._held
+        self.close()
+        self._held = held
+        return frames
+
+    def _decode(self, packet: Packet[Any] | None) -> list[Any]:
         """Feed one packet, or drain; a packet that is refused gives no frames."""
         assert self._context is not None
         try:
@@ -213,10 +261,16 @@ class ChunkDecoder:
         except av.FFmpegError:
             return []
 
-    def _lost(self, request: DecodeRequest) -> None:
-        """Ask for earlier packets, unless there are none."""
-        if request.proven:
-            return
+    def _missing(self, request: DecodeRequest, goes_on: bool) -> None:
+        """Give up where a frame did not come out, unless all was tried from the very start."""
+        if goes_on:
+            self.close()
+            raise DecoderClosedError(f"the decoder lost frames before packet {self._fed}")
+        if not request.proven or request.packet_start > 0:
+            self._ask_earlier(request)
+
+    def _ask_earlier(self, request: DecodeRequest) -> NoReturn:
+        """Give the attempt up."""
         self.close()
         raise NeedEarlierError(
             f"frames of packets {min(request.wanted)} to {max(request.wanted)} do not decode "
@@ -224,6 +278,7 @@ class ChunkDecoder:
         )
 
     def _check(self, frame: VideoFrame) -> None:
+        """Refuse a frame whose size or format is not that of the stream."""
         stream = self._stream
         here = (frame.width, frame.height, frame.format.name)
         if here != (stream.width, stream.height, stream.pix_fmt):
@@ -231,3 +286,9 @@ class ChunkDecoder:
                 f"the picture changes from {stream.width}x{stream.height} {stream.pix_fmt} to "
                 f"{here[0]}x{here[1]} {here[2]}; cut the file there and render the parts"
             )
+
+
+def _lost_frames(start: int, stop: int) -> Iterator[DecodedFrame]:
+    """Yield the positions `start` to `stop` as lost."""
+    for position in range(start, stop):
+        yield DecodedFrame(position=position, frame=None)

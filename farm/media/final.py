@@ -19,6 +19,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from farm.errors import JobError, SettingsError, SetupError
+from farm.marks.embed import embed_mark, mark_of_source, tags_for
+from farm.marks.mark import Mark
+from farm.marks.signing import SigningFiles, sign_file
 from farm.media.containers import (
     ContainerRules,
     StreamPlan,
@@ -70,9 +73,17 @@ class FinishRequest:
     verify: VerifyLevel = VerifyLevel.QUICK
     overwrite: bool = False
     altered_by: tuple[str, ...] = ()
-    """Processors that changed pictures; named in the comment tag."""
+    """Processors that changed pictures; named in the marks."""
+    signing: SigningFiles | None = None
+    """Certificate and key for a C2PA signature; None signs nothing."""
     ffmpeg: Path | None = None
     work_dir: Path
+
+    @property
+    def temporary(self) -> Path:
+        """The output until it is complete; whoever ends a final task by force deletes it."""
+        job = hashlib.sha256(str(self.work_dir.absolute()).encode()).hexdigest()[:12]
+        return self.output.with_name(f".facefarm-{job}{self.output.suffix}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,9 +119,7 @@ def finish(request: FinishRequest, progress: Progress | None = None) -> FinishRe
     binary = find_ffmpeg(request.ffmpeg)
     chunks = read_chunks(request.chunk_paths, len(request.times))
     scratch: list[Path] = []
-    temporary = request.output.with_name(
-        f".facefarm-{uuid.uuid4().hex[:12]}{request.output.suffix}"
-    )
+    temporary = request.temporary
     scratch.append(temporary)
     try:
         return _finish(request, rules, binary, chunks, temporary, scratch, progress)
@@ -143,8 +152,11 @@ def _finish(
         scratch.extend(parts)
         chunks = read_chunks(parts, len(request.times))
     encoded = time.monotonic()
-    task, joined = _joined(request, rules, binary, chunks, temporary, scratch)
+    mark = Mark(altered_by=request.altered_by).after(mark_of_source(request.source))
+    task, joined = _joined(request, rules, binary, chunks, temporary, scratch, mark)
     run_final_task(task)
+    unmarked = embed_mark(temporary, mark)
+    _sign(request, temporary, mark)
     muxed = time.monotonic()
     verify(temporary, _expected(request, task, chunks, joined), request.verify)
     digest = _sha256(temporary)
@@ -153,7 +165,7 @@ def _finish(
     return FinishReport(
         output_bytes=size,
         output_sha256=digest,
-        notes=_notes(request, task),
+        notes=(*_notes(request, task), *([unmarked] if unmarked else [])),
         encode_s=encoded - began,
         final_s=muxed - encoded,
         verify_s=time.monotonic() - muxed,
@@ -167,6 +179,7 @@ def _joined(
     chunks: tuple[Chunk, ...],
     temporary: Path,
     scratch: list[Path],
+    mark: Mark,
 ) -> tuple[FinalTask, JoinedVideo]:
     """Join the chunks and say what the ffmpeg task has to do with the result."""
     streams, facts = _source(request, rules)
@@ -196,10 +209,20 @@ def _joined(
         timescale=joined.times.timescale,
         shift=shift,
         altered_by=request.altered_by,
+        mark_tags=tags_for(temporary, mark),
         last_packet=int(joined.times.pts.argmax()),
         last_duration=int(times.durations[-1]) * times.time_base,
     )
     return task, joined
+
+
+def _sign(request: FinishRequest, path: Path, mark: Mark) -> None:
+    """Sign the marked file, where that was asked for."""
+    if request.signing is None:
+        return
+    scratch = request.work_dir / f"signed-{uuid.uuid4().hex[:12]}{path.suffix}"
+    parent = None if request.private else request.source
+    sign_file(path, scratch, request.signing, mark, parent)
 
 
 def _source(request: FinishRequest, rules: ContainerRules) -> tuple[StreamPlan, SourceFacts]:

@@ -15,6 +15,7 @@ import av
 import ffmpeg
 from av.container import InputContainer
 
+from farm.marks.mark import Mark
 from farm.media.containers import ContainerRules, KeptStream, StreamKind, StreamPlan
 from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import ffmpeg_version, file_url, run_ffmpeg
@@ -70,6 +71,8 @@ class FinalTask:
     shift: Fraction
     """Seconds that the joined video was moved by; the source's other streams go along."""
     altered_by: tuple[str, ...]
+    mark_tags: dict[str, str]
+    """Tags of the container that repeat the mark."""
     last_packet: int
     """Number, in decode order, of the packet that shows the last frame."""
     last_duration: Fraction
@@ -212,11 +215,13 @@ def _tag_options(task: FinalTask) -> Iterable[str]:
                 yield from ("-metadata", f"{name}=")
     if task.altered_by:
         yield from ("-metadata", f"comment={altered_comment(task.facts.tags, task.altered_by)}")
+    for name, value in task.mark_tags.items():
+        yield from ("-metadata", f"{name}={value}")
 
 
 def altered_comment(tags: dict[str, str], altered_by: tuple[str, ...]) -> str:
     """The comment tag: what was there, and that the pictures are not those of the camera."""
-    mark = f"altered by facefarm: {', '.join(altered_by)}"
+    mark = Mark(altered_by=altered_by).text
     old = next((value for name, value in tags.items() if name.lower() == "comment"), "")
     if not old or mark in old:
         return old or mark

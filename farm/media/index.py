@@ -1,17 +1,19 @@
 """The index of a video: every packet of the main stream, by demuxing alone.
 
-The index is a hypothesis with a class. *Trusted*: each packet shows one frame and presentation order is
-pts order, so the plan needs no decoding. *Untrusted*: a serial decode lists the frames first
-(`farm.media.listing`). Not for: packet bytes (`farm.media.packets`).
+The index is a hypothesis with a class. *Trusted*: each packet shows one frame and presentation
+order is pts order, so the plan needs no decoding. *Untrusted*: a serial decode lists the frames
+first (`farm.media.listing`). Not for: packet bytes (`farm.media.packets`).
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -21,13 +23,17 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from farm.errors import MediaError
+from farm.media.damage import find_damage
+from farm.media.keyframes import is_predicted_h264
 from farm.media.probe import main_video_stream, open_container, read_parameters
 from farm.media.stream import StreamParameters
 
-NO_PTS = np.iinfo(np.int64).min
+NO_PTS: int = np.iinfo(np.int64).min
 _HIDING_CODECS = frozenset({"vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav1d", "libaom-av1"})
-_UNTIMED_FORMATS = frozenset({"avi", "h264", "hevc", "mpegvideo", "m4v", "obu", "vvc", "h263", "vc1"})
-_SHORT_S = Fraction(1, 2)
+_UNTIMED_FORMATS = frozenset(
+    {"avi", "h264", "hevc", "mpegvideo", "m4v", "obu", "vvc", "h263", "vc1"}
+)
+_KEYFRAME, _DISCARD, _CORRUPT = 1, 2, 4
 
 
 class IndexClass(StrEnum):
@@ -53,7 +59,7 @@ class VideoIndex:
     sizes: NDArray[np.int64]
     """[n] bytes."""
     keyframes: NDArray[np.bool_]
-    """[n] flagged by the demuxer, not yet proven."""
+    """[n] flagged by the demuxer and not seen to be predicted; not yet proven."""
     discarded: NDArray[np.bool_]
     """[n] decoded but not shown (edit lists)."""
     index_class: IndexClass
@@ -69,12 +75,32 @@ class VideoIndex:
 
 @dataclass(slots=True)
 class _Reading:
-    """What one pass over the file gathers."""
+    """What one pass over the file gathers, as plain numbers: 33 bytes a packet."""
 
-    rows: list[tuple[int, int, int, int, bool, bool]]
-    corrupt: int = 0
-    last_end_s: Fraction = Fraction(0)
+    numbers: array[int] = field(default_factory=lambda: array("q"))
+    """Pts, dts, duration and size of each packet."""
+    flags: bytearray = field(default_factory=bytearray)
+    ends: dict[int, int] = field(default_factory=dict)
+    """By stream: end of its last packet, in its ticks."""
     broken: str = ""
+
+    def add(self, packet: Packet[Any], keyframe: bool) -> None:
+        """Append a packet of the main stream."""
+        pts = NO_PTS if packet.pts is None else packet.pts
+        dts = NO_PTS if packet.dts is None else packet.dts
+        self.numbers.extend((pts, dts, packet.duration or 0, packet.size))
+        self.flags.append(
+            _KEYFRAME * keyframe + _DISCARD * packet.is_discard + _CORRUPT * packet.is_corrupt
+        )
+
+    def table(self) -> NDArray[np.int64]:
+        """Return [4, n]: pts, dts, durations and sizes."""
+        rows = np.frombuffer(self.numbers, dtype=np.int64).reshape(-1, 4)
+        return np.ascontiguousarray(rows.T)
+
+    def flagged(self, flag: int) -> NDArray[np.bool_]:
+        """Return [n]: which packets have a flag."""
+        return (np.frombuffer(bytes(self.flags), dtype=np.uint8) & flag).astype(np.bool_)
 
 
 def build_index(path: Path, video_stream: int | None = None) -> VideoIndex:
@@ -88,32 +114,50 @@ def build_index(path: Path, video_stream: int | None = None) -> VideoIndex:
         MediaError: The file cannot be read or has no video packets.
     """
     with open_container(path) as container:
-        index = main_video_stream(container, path, video_stream).index
-    stream = read_parameters(path, index)
+        number = main_video_stream(container, path, video_stream).index
+    stream = read_parameters(path, number)
     with open_container(path) as container:
-        video = container.streams[index]
+        video = container.streams[number]
         assert isinstance(video, VideoStream)
-        with av.logging.Capture() as logs:
-            reading = _read(container, video)
-        if not reading.rows:
+        reading = _read(container, video, stream)
+        if not reading.flags:
             raise MediaError(f"{path}: the video stream holds no packets; the file may be cut off")
-        columns = [np.array(column) for column in zip(*reading.rows, strict=True)]
-        damage = _damage(container, video, reading, [text for level, _, text in logs if level <= 16])
-        name = container.format.name
-        duration = container.duration
-    pts, dts, durations, sizes = (c.astype(np.int64) for c in columns[:4])
-    reasons = _distrust(name, stream, pts, dts, columns[5]) + (damage and ["damaged"])
+        return _index(path, container, video, stream, reading)
+
+
+def _index(
+    path: Path,
+    container: InputContainer,
+    video: VideoStream,
+    stream: StreamParameters,
+    reading: _Reading,
+) -> VideoIndex:
+    """Make the index of what was read."""
+    pts, dts, durations, sizes = reading.table()
+    keyframes, discarded = reading.flagged(_KEYFRAME), reading.flagged(_DISCARD)
+    damage = find_damage(
+        path,
+        container,
+        video,
+        dts=dts,
+        corrupt=reading.flagged(_CORRUPT),
+        last_end_s=_last_end_s(container, reading),
+        broken=reading.broken,
+    )
+    name, duration = container.format.name, container.duration
+    reasons = _distrust(name, stream, pts, dts, keyframes, discarded)
+    reasons += ["damaged"] if damage else []
     return VideoIndex(
         path=path,
         container=name,
-        stream_index=index,
+        stream_index=video.index,
         stream=stream,
         pts=pts,
         dts=dts,
         durations=durations,
         sizes=sizes,
-        keyframes=columns[4].astype(np.bool_),
-        discarded=columns[5].astype(np.bool_),
+        keyframes=keyframes,
+        discarded=discarded,
         index_class=IndexClass.UNTRUSTED if reasons else IndexClass.TRUSTED,
         reasons=tuple(reasons),
         damage=tuple(damage),
@@ -121,7 +165,7 @@ def build_index(path: Path, video_stream: int | None = None) -> VideoIndex:
     )
 
 
-def video_packets(container: InputContainer, stream_index: int) -> Iterator[Packet]:
+def video_packets(container: InputContainer, stream_index: int) -> Iterator[Packet[Any]]:
     """Yield the packets of one stream that carry data, in the order that numbers them everywhere.
 
     A demuxer that breaks ends the iteration by its own error.
@@ -131,29 +175,35 @@ def video_packets(container: InputContainer, stream_index: int) -> Iterator[Pack
             yield packet
 
 
-def _read(container: InputContainer, video: VideoStream) -> _Reading:
+def _read(container: InputContainer, video: VideoStream, stream: StreamParameters) -> _Reading:
     """Demux the whole file, keeping the table of the video stream and the end of all streams."""
-    reading = _Reading(rows=[])
+    is_h264 = stream.codec == "h264"
+    reading = _Reading()
     try:
         for packet in container.demux():
             if not packet.size:
                 continue
+            number = packet.stream_index
             if packet.pts is not None:
-                end = (packet.pts + (packet.duration or 0)) * packet.time_base
-                reading.last_end_s = max(reading.last_end_s, end)
-            if packet.stream_index == video.index:
-                reading.corrupt += packet.is_corrupt
-                reading.rows.append(_row(packet))
+                end = packet.pts + (packet.duration or 0)
+                reading.ends[number] = max(reading.ends.get(number, end), end)
+            if number == video.index:
+                key = packet.is_keyframe
+                if key and is_h264:
+                    key = not is_predicted_h264(memoryview(packet), stream.extradata)
+                reading.add(packet, key)
     except av.FFmpegError as error:
         reading.broken = str(error.strerror or error)
     return reading
 
 
-def _row(packet: Packet) -> tuple[int, int, int, int, bool, bool]:
-    """Return pts, dts, duration, size, keyframe and discard of a packet."""
-    pts = NO_PTS if packet.pts is None else packet.pts
-    dts = NO_PTS if packet.dts is None else packet.dts
-    return pts, dts, packet.duration or 0, packet.size, packet.is_keyframe, packet.is_discard
+def _last_end_s(container: InputContainer, reading: _Reading) -> Fraction:
+    """Return where the last packet of all streams ends, in seconds."""
+    ends = [
+        end * Fraction(container.streams[number].time_base or 0)
+        for number, end in reading.ends.items()
+    ]
+    return max([Fraction(0), *ends])
 
 
 def _distrust(
@@ -161,6 +211,7 @@ def _distrust(
     stream: StreamParameters,
     pts: NDArray[np.int64],
     dts: NDArray[np.int64],
+    keyframes: NDArray[np.bool_],
     discarded: NDArray[np.bool_],
 ) -> list[str]:
     """List the reasons for which packets do not tell what is shown."""
@@ -176,37 +227,12 @@ def _distrust(
         reasons.append("timestamps restart")
     if bool(discarded.any()):
         reasons.append("an edit list hides frames")
+    if not keyframes[0]:
+        reasons.append("does not begin with a keyframe")
+    elif bool((pts < pts[0]).any()):
+        reasons.append("frames are shown before the first keyframe")
     if stream.codec in _HIDING_CODECS:
         reasons.append(f"{stream.codec} may hide frames")
     if stream.field_order > 1:
         reasons.append("interlaced: two packets may be one frame")
     return reasons
-
-
-def _damage(
-    container: InputContainer, video: VideoStream, reading: _Reading, errors: list[str]
-) -> list[str]:
-    """List what shows that the file is not whole."""
-    damage = [error.strip() for error in dict.fromkeys(errors)]
-    if reading.broken:
-        damage.append(f"reading stopped: {reading.broken}")
-    if reading.corrupt:
-        damage.append(f"{reading.corrupt} packets flagged corrupt")
-    count = len(reading.rows)
-    if video.frames > count:
-        damage.append(f"the header promises {video.frames} frames, {count} are there")
-    promised = _promised_end_s(container, video)
-    if promised is not None and promised - reading.last_end_s > _SHORT_S:
-        end, whole = float(reading.last_end_s), float(promised)
-        damage.append(f"the file ends at {end:.2f} s, its header promises {whole:.2f} s")
-    return damage
-
-
-def _promised_end_s(container: InputContainer, video: VideoStream) -> Fraction | None:
-    """Return the end that the header states, for formats whose header states one."""
-    names = set(container.format.name.split(","))
-    if "mov" in names and video.duration and video.time_base:
-        return Fraction(video.duration * video.time_base)
-    if "matroska" in names and container.duration and container.duration > 0:
-        return Fraction(container.duration, av.time_base)
-    return None

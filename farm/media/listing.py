@@ -6,13 +6,15 @@ decoder in place of the packet's pts. Not for: rendering; only numbers are kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import av
 import numpy as np
 from av.container import InputContainer
-from av.packet import Packet
+from av.frame import Frame
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -48,39 +50,35 @@ def list_frames(index: VideoIndex, progress: Callable[[int], None] | None = None
     Raises:
         MediaError: Nothing decodes, or the picture changes its size or format on the way.
     """
-    rows: list[tuple[int, bool]] = []
+    packets, corrupt = array("q"), bytearray()
     failed: list[int] = []
     with open_container(index.path) as container:
-        stream = container.streams[index.stream_index]
-        assert isinstance(stream, VideoStream)
-        stream.codec_context.thread_type = "AUTO"
+        stream = _stream(container, index)
         stream.codec_context.thread_count = 1 if index.damage else 0
         for frame in _decode(container, stream, failed):
             check_frame_format(index, frame)
-            rows.append((-1 if frame.pts is None else frame.pts, frame.is_corrupt))
-            if progress and len(rows) % 100 == 0:
-                progress(len(rows))
-    if not rows:
+            packets.append(-1 if frame.pts is None else frame.pts)
+            corrupt.append(frame.is_corrupt)
+            if progress and len(packets) % 100 == 0:
+                progress(len(packets))
+    if not packets:
         raise MediaError(f"{index.path}: no frame of the video decodes; the file may be damaged")
-    packets, corrupt = (np.array(column) for column in zip(*rows, strict=True))
+    numbers = np.array(packets, dtype=np.int64)
     return FrameListing(
-        packets=packets.astype(np.int64),
-        pts=index.pts[packets],
-        corrupt=corrupt.astype(np.bool_),
+        packets=numbers,
+        pts=index.pts[numbers],
+        corrupt=np.frombuffer(bytes(corrupt), dtype=np.bool_),
         failed_packets=tuple(failed),
     )
 
 
 def shown_frames(index: VideoIndex) -> Iterator[VideoFrame]:
-    """Yield the frames that a player shows, from the start, each with the number of its packet as pts.
+    """Yield the frames that a player shows, from the start, with the packet's number as pts.
 
     Damaged packets are passed over.
     """
     with open_container(index.path) as container:
-        stream = container.streams[index.stream_index]
-        assert isinstance(stream, VideoStream)
-        stream.codec_context.thread_type = "AUTO"
-        yield from _decode(container, stream, [])
+        yield from _decode(container, _stream(container, index), [])
 
 
 def check_frame_format(index: VideoIndex, frame: VideoFrame) -> None:
@@ -94,10 +92,19 @@ def check_frame_format(index: VideoIndex, frame: VideoFrame) -> None:
     if here != (stream.width, stream.height, stream.pix_fmt):
         pts = NO_PTS if frame.pts is None else int(index.pts[frame.pts])
         place = "" if pts == NO_PTS else f" at {float(pts * stream.time_base):.2f} s"
+        whole = f"{stream.width}x{stream.height} {stream.pix_fmt}"
         raise MediaError(
-            f"{index.path}: the picture changes from {stream.width}x{stream.height} {stream.pix_fmt} to "
-            f"{here[0]}x{here[1]} {here[2]}{place}; cut the file there and render the parts"
+            f"{index.path}: the picture changes from {whole} to {here[0]}x{here[1]} {here[2]}"
+            f"{place}; cut the file there and render the parts"
         )
+
+
+def _stream(container: InputContainer, index: VideoIndex) -> VideoStream:
+    """Return the indexed stream of the opened file, to be decoded on several threads."""
+    stream = container.streams[index.stream_index]
+    assert isinstance(stream, VideoStream)
+    stream.codec_context.thread_type = "AUTO"
+    return stream
 
 
 def _decode(
@@ -108,23 +115,22 @@ def _decode(
     try:
         for packet in video_packets(container, stream.index):
             packet.pts, packet.dts = number, None
-            yield from _feed(packet, number, failed)
+            yield from _frames(packet.decode, number, failed)
             number += 1
     except av.FFmpegError:
         failed.append(number)
-    yield from _feed(None, number, failed, stream)
+    yield from _frames(partial(stream.codec_context.decode, None), number, failed)
 
 
-def _feed(
-    packet: Packet | None, number: int, failed: list[int], stream: VideoStream | None = None
+def _frames(
+    decode: Callable[[], Sequence[Frame]], number: int, failed: list[int]
 ) -> Iterator[VideoFrame]:
-    """Decode one packet, or drain the decoder of `stream` when there is none left."""
+    """Yield the frames of one packet, or note that it does not decode."""
     try:
-        frames = packet.decode() if packet is not None else stream.codec_context.decode(None)
+        frames = decode()
     except av.FFmpegError:
         failed.append(number)
         return
     for frame in frames:
         assert isinstance(frame, VideoFrame)
         yield frame
-

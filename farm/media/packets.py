@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import av
 import numpy as np
-from av.container import InputContainer
 from av.packet import Packet, PacketSideData, packet_sidedata_type_from_literal
-from av.stream import Stream
 from numpy.typing import NDArray
 
 from farm.errors import MediaError
@@ -44,7 +43,7 @@ class PacketBlock:
         """Number after the last packet."""
         return self.start + len(self.sizes)
 
-    def packets(self, start: int, stop: int) -> Iterator[tuple[int, Packet]]:
+    def packets(self, start: int, stop: int) -> Iterator[tuple[int, Packet[Any]]]:
         """Yield (number, packet) of those in `start` to `stop`, ready for a decoder.
 
         The packet's pts is its number, so that the frame which comes out of it can be told.
@@ -56,7 +55,7 @@ class PacketBlock:
                 yield number, self._packet(i, number, self.data[offset : offset + size])
             offset += size
 
-    def _packet(self, i: int, number: int, data: bytes) -> Packet:
+    def _packet(self, i: int, number: int, data: bytes) -> Packet[Any]:
         packet = make_packet(data)
         packet.pts = number
         packet.is_keyframe = self.keyframes[i]
@@ -65,42 +64,78 @@ class PacketBlock:
         return packet
 
 
-def make_packet(data: bytes) -> Packet[Stream]:
+def make_packet(data: bytes) -> Packet[Any]:
     """Make a packet that owns a copy of `data`.
 
-    `Packet(data)` would refer to the Python object: a decoder thread that lets go of such a packet needs the
-    interpreter lock, and closing the decoder holds that lock while it waits for the thread.
+    `Packet(data)` would refer to the Python object: a decoder thread that lets go of such a packet
+    needs the interpreter lock, and closing the decoder holds that lock while it waits for that
+    thread.
     """
-    packet: Packet[Stream] = Packet(len(data))
+    packet: Packet[Any] = Packet(len(data))
     packet.update(data)
     return packet
 
 
 def block_bounds(index: VideoIndex) -> NDArray[np.int64]:
     """Return [m + 1] packet numbers at which blocks begin: at keyframes, and inside long GOPs."""
+    count = len(index)
+    ends = np.cumsum(index.sizes)
+    keys = np.append(np.flatnonzero(index.keyframes), count)
     bounds = [0]
-    size = 0
-    for number in range(len(index)):
-        full = size >= BLOCK_BYTES or number - bounds[-1] >= BLOCK_PACKETS
-        if number > bounds[-1] and (full or index.keyframes[number]):
-            bounds.append(number)
-            size = 0
-        size += int(index.sizes[number])
-    return np.array([*bounds, len(index)], dtype=np.int64)
+    while bounds[-1] < count:
+        start = bounds[-1]
+        before = int(ends[start - 1]) if start else 0
+        full = int(np.searchsorted(ends, before + BLOCK_BYTES)) + 1
+        key = int(keys[np.searchsorted(keys, start, side="right")])
+        bounds.append(min(full, start + BLOCK_PACKETS, key, count))
+    return np.array(bounds, dtype=np.int64)
+
+
+class _Cursor:
+    """One reading of the file, which only goes forward."""
+
+    def __init__(self, index: VideoIndex) -> None:
+        self._index = index
+        self._container = open_container(index.path)
+        self._packets = video_packets(self._container, index.stream_index)
+        self.next = 0
+        """Number of the packet that comes next."""
+
+    def take(self) -> Packet[Any]:
+        """Return the next packet, checked against the index."""
+        path = self._index.path
+        try:
+            packet = next(self._packets, None)
+        except av.FFmpegError as error:
+            raise MediaError(f"{path}: reading stopped ({error.strerror}); try again") from error
+        if packet is None or packet.size != self._index.sizes[self.next]:
+            raise MediaError(f"{path}: changed while it was read; run the command again")
+        self.next += 1
+        return packet
+
+    def close(self) -> None:
+        self._container.close()
 
 
 class PacketReader:
-    """Reads packet blocks from the file, in order at full speed, backwards by starting again.
+    """Reads packet blocks from the file, in order at full speed.
 
-    Use as a context manager, or call `close`.
+    A file cannot be entered in the middle without losing count of its packets. So that workers may
+    read at several places at once, some readings are kept open; a block that all of them have
+    passed costs reading from the start. Use as a context manager, or call `close`.
     """
 
-    def __init__(self, index: VideoIndex) -> None:
+    def __init__(self, index: VideoIndex, cursors: int = 16) -> None:
+        """Take an index; the file is opened when the first block is read.
+
+        Args:
+            index: The index of the file.
+            cursors: How many places the file may be read at.
+        """
         self.index = index
         self.bounds = block_bounds(index)
-        self._container: InputContainer | None = None
-        self._packets: Iterator[Packet] = iter(())
-        self._next = 0
+        self._cursors: list[_Cursor] = []
+        self._most = cursors
 
     def __enter__(self) -> PacketReader:
         return self
@@ -110,9 +145,9 @@ class PacketReader:
 
     def close(self) -> None:
         """Close the file."""
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+        for cursor in self._cursors:
+            cursor.close()
+        self._cursors.clear()
 
     def blocks_of(self, packet_start: int, packet_stop: int) -> range:
         """Return the numbers of the blocks that hold these packets."""
@@ -127,34 +162,26 @@ class PacketReader:
             MediaError: The file is not the one that was indexed.
         """
         start, stop = int(self.bounds[block]), int(self.bounds[block + 1])
-        if self._container is None or start < self._next:
-            self._rewind()
-        packets = []
-        while self._next < stop:
-            packet = self._take()
-            if self._next > start:
-                packets.append(packet)
-        return _block(start, packets)
+        cursor = self._cursor_before(start)
+        while cursor.next < start:
+            cursor.take()
+        return _block(start, [cursor.take() for _ in range(stop - start)])
 
-    def _rewind(self) -> None:
-        self.close()
-        self._container = open_container(self.index.path)
-        self._packets = video_packets(self._container, self.index.stream_index)
-        self._next = 0
-
-    def _take(self) -> Packet:
-        """Return the next packet, checked against the index."""
-        try:
-            packet = next(self._packets, None)
-        except av.FFmpegError as error:
-            raise MediaError(f"{self.index.path}: reading stopped ({error.strerror})") from error
-        if packet is None or packet.size != self.index.sizes[self._next]:
-            raise MediaError(f"{self.index.path}: changed while it was rendered; run the command again")
-        self._next += 1
-        return packet
+    def _cursor_before(self, start: int) -> _Cursor:
+        """Return the reading that is nearest before a packet, the one used last at the end."""
+        behind = [cursor for cursor in self._cursors if cursor.next <= start]
+        if behind:
+            cursor = max(behind, key=lambda c: c.next)
+            self._cursors.remove(cursor)
+        else:
+            while len(self._cursors) >= self._most:
+                self._cursors.pop(0).close()
+            cursor = _Cursor(self.index)
+        self._cursors.append(cursor)
+        return cursor
 
 
-def _block(start: int, packets: list[Packet]) -> PacketBlock:
+def _block(start: int, packets: list[Packet[Any]]) -> PacketBlock:
     """Copy packets into a block."""
     side_data = {start + i: found for i, p in enumerate(packets) if (found := _side_data(p))}
     return PacketBlock(
@@ -174,11 +201,10 @@ def _make_side_data(kind: str, payload: bytes) -> PacketSideData:
     return data
 
 
-def _side_data(packet: Packet) -> tuple[tuple[str, bytes], ...]:
+def _side_data(packet: Packet[Any]) -> tuple[tuple[str, bytes], ...]:
     """Return the side data that changes how a packet decodes."""
-    found: list[tuple[str, bytes]] = []
-    data: PacketSideData
-    for data in packet.iter_sidedata():
-        if data.data_type in _DECODER_SIDE_DATA:
-            found.append((data.data_type, bytes(data)))
-    return tuple(found)
+    return tuple(
+        (data.data_type, bytes(data))
+        for data in packet.iter_sidedata()
+        if data.data_type in _DECODER_SIDE_DATA
+    )

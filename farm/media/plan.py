@@ -18,6 +18,10 @@ from farm.media.timing import FrameTimes
 from farm.report import Damage
 
 _FALLBACK_RATE = Fraction(25)
+_REORDER_FRAMES = 16
+"""How far decode order and display order are apart at most; the bound of H.264 and HEVC."""
+_RESTART_S = Fraction(1, 2)
+"""Timestamps that go back by more than this start anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,8 +54,10 @@ def plan_frames(index: VideoIndex, listing: FrameListing | None) -> FramePlan:
         order = np.argsort(index.pts, kind="stable")
         return FramePlan(packets=order, times=_times(index, order, index.pts[order])[0], damage=())
     if (listing.packets < 0).any():
-        raise MediaError(f"{index.path}: the decoder of {index.stream.codec} does not say which packet "
-                         "a frame came from; convert the video first")  # fmt: skip
+        raise MediaError(
+            f"{index.path}: the decoder of {index.stream.codec} does not say which packet "
+            "a frame came from; convert the video first"
+        )
     keep = _first_of_each(listing.packets)
     packets = listing.packets[keep]
     times, notes = _times(index, packets, listing.pts[keep])
@@ -94,34 +100,84 @@ def _first_of_each(packets: NDArray[np.int64]) -> NDArray[np.int64]:
 def _times(
     index: VideoIndex, packets: NDArray[np.int64], pts: NDArray[np.int64]
 ) -> tuple[FrameTimes, tuple[str, ...]]:
-    """Return strictly increasing display times, and a note where they are not the file's own."""
-    time_base = index.stream.time_base
-    notes: tuple[str, ...] = ()
-    if (pts == NO_PTS).any():
-        rate = index.stream.frame_rate or _FALLBACK_RATE
-        pts = np.arange(len(pts), dtype=np.int64) * rate.denominator
-        time_base = Fraction(1, rate.numerator)
-        durations = np.full(len(pts), rate.denominator, dtype=np.int64)
-        notes = (f"the source has no timestamps: frames are shown at {float(rate):.3f} fps",)
-        return FrameTimes(time_base=time_base, pts=pts, durations=durations), notes
-    last = int(index.durations[packets[-1]]) if len(packets) else 0
+    """Return strictly increasing display times, and notes where they are not the file's own."""
+    time_base, notes = index.stream.time_base, []
+    missing = int((pts == NO_PTS).sum())
+    if missing == len(pts):
+        dts = np.sort(index.dts[packets])
+        if dts[0] == NO_PTS or bool((np.diff(dts) <= 0).any()):
+            return _regular_times(index, len(pts))
+        pts = dts
+    elif missing:
+        pts = _filled(pts, _step(index, pts))
+        notes.append(f"{missing} frames have no timestamp: they are shown between their neighbours")
     if (np.diff(pts) <= 0).any():
-        pts, notes = _increasing(pts, index)
-    return FrameTimes(time_base=time_base, pts=pts, durations=_durations(pts, last)), notes
+        pts, note = _increasing(index, pts)
+        notes += note
+    durations = _durations(pts, int(index.durations[packets[-1]]))
+    return FrameTimes(time_base=time_base, pts=pts, durations=durations), tuple(notes)
+
+
+def _regular_times(index: VideoIndex, count: int) -> tuple[FrameTimes, tuple[str, ...]]:
+    """Return the times of a source that has none: one frame after another."""
+    rate = index.stream.frame_rate or _FALLBACK_RATE
+    times = FrameTimes(
+        time_base=Fraction(1, rate.numerator),
+        pts=np.arange(count, dtype=np.int64) * rate.denominator,
+        durations=np.full(count, rate.denominator, dtype=np.int64),
+    )
+    return times, (f"the source has no timestamps: frames are shown at {float(rate):.3f} fps",)
+
+
+def _step(index: VideoIndex, pts: NDArray[np.int64]) -> int:
+    """Return the usual distance of two frames in ticks, at least 1."""
+    known = pts[pts != NO_PTS]
+    steps = np.diff(known)
+    if (steps > 0).any():
+        return max(1, int(np.median(steps[steps > 0])))
+    return max(1, round(1 / ((index.stream.frame_rate or _FALLBACK_RATE) * index.stream.time_base)))
+
+
+def _filled(pts: NDArray[np.int64], step: int) -> NDArray[np.int64]:
+    """Put frames without a timestamp evenly between those that have one."""
+    known = np.flatnonzero(pts != NO_PTS)
+    first, last = int(known[0]), int(known[-1])
+    origin = pts[first]
+    inside = np.interp(np.arange(len(pts)), known, (pts[known] - origin).astype(np.float64))
+    filled: NDArray[np.int64] = origin + np.round(inside).astype(np.int64)
+    filled[:first] = origin - step * np.arange(first, 0, -1)
+    filled[last + 1 :] = pts[last] + step * np.arange(1, len(pts) - last)
+    return filled
 
 
 def _increasing(
-    pts: NDArray[np.int64], index: VideoIndex
+    index: VideoIndex, pts: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Put timestamps into display order; where they restart, go on from the last one."""
-    if len(np.unique(pts)) == len(pts) and "avi" in index.container:
+    """Make timestamps strictly increasing.
+
+    Those that only come in decode order are sorted. Where the clock restarts, frames follow on from
+    the last one; a frame that is not later than the one before it is moved by a tick.
+    """
+    ranks = np.argsort(np.argsort(pts, kind="stable"))
+    disorder = int(np.abs(ranks - np.arange(len(pts))).max())
+    if len(np.unique(pts)) == len(pts) and disorder <= _REORDER_FRAMES:
         return np.sort(pts), ()
-    steps = np.diff(pts)
-    usual = max(1, int(np.median(steps[steps > 0]))) if (steps > 0).any() else 1
-    restarts = int((steps <= 0).sum())
-    steps = np.where(steps <= 0, usual, steps)
-    moved = np.concatenate([pts[:1], pts[0] + np.cumsum(steps)])
-    return moved, (f"the source's timestamps go back {restarts} times: later frames follow on",)
+    step = _step(index, pts)
+    restart_ticks = round(_RESTART_S / index.stream.time_base)
+    moved, offset, restarts, nudged = [int(pts[0])], 0, 0, 0
+    for tick in pts[1:].tolist():
+        last = moved[-1]
+        if last - (tick + offset) > restart_ticks:
+            offset = last + step - tick
+            restarts += 1
+        nudged += tick + offset <= last
+        moved.append(max(last + 1, tick + offset))
+    notes = (
+        f"the source's timestamps go back {restarts} times: later frames follow on",
+        f"{nudged} frames have the time of another one: they are shown a tick later",
+    )
+    said = tuple(note for note, count in zip(notes, (restarts, nudged), strict=True) if count)
+    return np.array(moved, dtype=np.int64), said
 
 
 def _durations(pts: NDArray[np.int64], last: int) -> NDArray[np.int64]:
@@ -136,19 +192,17 @@ def _damage(
     index: VideoIndex, listing: FrameListing, plan: FramePlan, corrupt: NDArray[np.bool_]
 ) -> tuple[Damage, ...]:
     """Say where frames are missing or decoded with errors."""
+    times = plan.times
     found = [
-        Damage(time_s=plan.times.seconds(frame), frames_lost=0, reason="decoded with errors")
+        Damage(time_s=times.seconds(int(frame)), frames_lost=0, reason="decoded with errors")
         for frame in np.flatnonzero(corrupt)
     ]
-    for packet in listing.failed_packets:
-        after = int(np.searchsorted(np.sort(plan.packets), packet))
-        frame = min(after, len(plan) - 1)
-        found.append(
-            Damage(time_s=plan.times.seconds(frame), frames_lost=1, reason="does not decode")
-        )
-    end = len(plan) - 1
+    order = np.argsort(plan.packets)
+    places = np.searchsorted(plan.packets[order], listing.failed_packets)
     found += [
-        Damage(time_s=plan.times.seconds(end), frames_lost=0, reason=reason)
-        for reason in index.damage
+        Damage(time_s=times.seconds(int(frame)), frames_lost=1, reason="does not decode")
+        for frame in order[np.minimum(places, len(plan) - 1)]
     ]
+    end_s = times.seconds(len(plan) - 1)
+    found += [Damage(time_s=end_s, frames_lost=0, reason=reason) for reason in index.damage]
     return tuple(sorted(found, key=lambda d: d.time_s))

@@ -1,7 +1,8 @@
 """Opening a video safely and reading what a decoder must know of its main stream.
 
-Only local file protocols and real media containers are open: a playlist or a list of files that poses as a
-video is refused. Not for: the packets (`farm.media.index`) or the frames (`farm.media.listing`).
+Only local file protocols and real media containers are open: a playlist or a list of files that
+poses as a video is refused. Not for: the packets (`farm.media.index`) or the frames
+(`farm.media.listing`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import av
 from av.container import InputContainer
-from av.video.frame import VideoFrame
+from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from farm.errors import MediaError
@@ -26,7 +27,9 @@ _FORMATS = (
 )
 _ATTACHED_PICTURE = 0x400
 _DEFAULT = 0x1
-_PROBE_PACKETS = 512
+_PROBE_PACKETS = 4096
+"""How many packets may go by before the first frame: more than a long group of pictures."""
+_MATRIX_BYTES = 36
 
 
 def open_container(path: Path) -> InputContainer:
@@ -61,7 +64,9 @@ def main_video_stream(container: InputContainer, path: Path, chosen: int | None)
         found = [s for s in container.streams.video if s.index == chosen]
         if not found:
             numbers = ", ".join(str(s.index) for s in container.streams.video) or "none"
-            raise MediaError(f"{path}: stream {chosen} is no video stream; video streams: {numbers}")
+            raise MediaError(
+                f"{path}: stream {chosen} is no video stream; video streams: {numbers}"
+            )
         return found[0]
     videos = [s for s in container.streams.video if not s.disposition & _ATTACHED_PICTURE]
     if not videos:
@@ -92,9 +97,9 @@ def read_parameters(path: Path, stream_index: int) -> StreamParameters:
         assert isinstance(stream, VideoStream)
         context = stream.codec_context
         if context is None:
-            raise MediaError(f"{path}: no decoder for stream {stream_index}; convert the file first")
+            raise MediaError(f"{path}: no decoder for stream {stream_index}; convert it first")
         parameters = _context_parameters(context)
-        frame = _first_frame(container, stream, path)
+        frame, marks_keyframes = _first_frame(container, stream, path)
         matrix = _display_matrix(frame)
         rotation, flipped = orientation_of(matrix) if matrix else (0, False)
         return StreamParameters(
@@ -114,6 +119,7 @@ def read_parameters(path: Path, stream_index: int) -> StreamParameters:
             display_matrix=matrix,
             rotation=rotation,
             flipped=flipped,
+            marks_keyframes=marks_keyframes,
         )
 
 
@@ -130,10 +136,20 @@ def _context_parameters(context: Any) -> dict[str, Any]:
     }
 
 
-def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
-    """Decode until a frame comes out; damaged packets before it are passed over."""
+def _first_frame(
+    container: InputContainer, stream: VideoStream, path: Path
+) -> tuple[VideoFrame, bool]:
+    """Decode until a frame comes out; damaged packets before it are passed over.
+
+    Returns:
+        The frame, and whether the decoder marks keyframes: it does not where it says nothing of a
+        frame whose packet is one.
+    """
     reason = "no frame in it"
+    keyframes = set()
     for packet in itertools.islice(container.demux(stream), _PROBE_PACKETS):
+        if packet.is_keyframe:
+            keyframes.add(packet.pts)
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
@@ -141,19 +157,19 @@ def _first_frame(container: InputContainer, stream: VideoStream, path: Path) -> 
             continue
         for frame in frames:
             assert isinstance(frame, VideoFrame)
-            return frame
-    raise MediaError(f"{path}: the video stream does not decode ({reason}); the file may be damaged")
+            marked = frame.key_frame or frame.pict_type == PictureType.I
+            return frame, bool(marked) or frame.pts not in keyframes
+    raise MediaError(f"{path}: the video does not decode ({reason}); the file may be damaged")
 
 
 def _display_matrix(frame: VideoFrame) -> tuple[int, ...] | None:
     """Return the nine integers of the display matrix that the decoder attached, if any."""
-    data = next((d for d in frame.side_data if d.type.name == "DISPLAYMATRIX"), None)
-    if data is None:
+    side_data: Any = frame.side_data
+    if "DISPLAYMATRIX" not in side_data:
         return None
-    raw = bytes(data)
-    return tuple(
-        int.from_bytes(raw[i : i + 4], "little", signed=True) for i in range(0, min(len(raw), 36), 4)
-    )
+    raw = bytes(side_data["DISPLAYMATRIX"])[:_MATRIX_BYTES]
+    numbers = (raw[i : i + 4] for i in range(0, len(raw), 4))
+    return tuple(int.from_bytes(number, "little", signed=True) for number in numbers)
 
 
 def _frame_rate(stream: VideoStream) -> Fraction | None:
@@ -172,16 +188,17 @@ def _sane_ratio(ratio: Fraction | None) -> Fraction | None:
 def _check_file(path: Path) -> None:
     """Say in one line why a path cannot be a video, before a demuxer sees it."""
     if not path.exists():
-        raise MediaError(f"{path}: no such file")
+        raise MediaError(f"{path}: no such file; check the name")
     if not path.is_file():
         raise MediaError(f"{path}: not a file; give one video file")
     try:
         with path.open("rb") as file:
             empty = not file.read(1)
     except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
+        reason = error.strerror
+        raise MediaError(f"{path}: cannot be read ({reason}); check its permissions") from error
     if empty:
-        raise MediaError(f"{path}: the file is empty (0 bytes)")
+        raise MediaError(f"{path}: the file is empty (0 bytes); copy or record it again")
 
 
 def _reason(error: Exception) -> str:

@@ -1,7 +1,8 @@
 """What a decoder must know of a video stream, as plain data that crosses process borders.
 
 The farm ships packets, not container pieces; `StreamParameters` is everything that the container
-would have told the decoder. Not for: opening files (`farm.media.probe`) or decoding (`farm.media.decode`).
+would have told the decoder. Not for: opening files (`farm.media.probe`) or decoding
+(`farm.media.decode`).
 """
 
 from __future__ import annotations
@@ -52,3 +53,5 @@ class StreamParameters:
     """Degrees counter-clockwise that a player turns the picture: 0, 90, 180 or 270."""
     flipped: bool = False
     """Whether the display matrix mirrors the picture left to right before it turns it."""
+    marks_keyframes: bool = True
+    """Whether the decoder says which frames are keyframes; some (`qtrle`) say it of none."""

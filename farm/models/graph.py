@@ -1,14 +1,16 @@
-"""Weights of an ONNX file that no session gives back, read without loading the rest of the file.
+"""What an ONNX file says without being loaded: its inputs, and weights that no session gives back.
 
 The swap network keeps a matrix that none of its nodes uses; optimisers drop it, so it is read from
 the file. The reader knows just enough of the protobuf encoding to skip what it does not need: half
 a gigabyte of weights is neither copied nor parsed.
 Not for: running networks (`farm.models.session`).
-Source: field numbers of `onnx.proto` (ModelProto, GraphProto, NodeProto, TensorProto).
+Source: field numbers of `onnx.proto` (ModelProto, GraphProto, NodeProto, TensorProto,
+ValueInfoProto, TypeProto, TensorShapeProto).
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +23,9 @@ from farm.errors import ModelError
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MODEL_GRAPH, _GRAPH_NODE, _GRAPH_INITIALIZER, _NODE_INPUT = 7, 1, 5, 1
+_GRAPH_INPUT, _INPUT_NAME, _DIM_VALUE = 11, 1, 1
+_INPUT_DIMS = (2, 1, 2, 1)
+"""From an input through its type, tensor type and shape to its dimensions."""
 _DIMS, _DATA_TYPE, _FLOAT_DATA, _NAME, _RAW_DATA = 1, 2, 4, 8, 9
 _DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 
@@ -37,6 +42,24 @@ class _Field:
     stop: int
 
 
+def input_shapes(path: Path) -> list[list[int | None]]:
+    """Shapes of what the model takes, in its order; None for a length that is not fixed.
+
+    Raises:
+        ModelError: The file is no ONNX model.
+    """
+    with _opened(path) as data:
+        graphs = [f for f in _fields(data, 0, len(data)) if f.number == _MODEL_GRAPH]
+        fields = [f for graph in graphs for f in _fields(data, graph.start, graph.stop)]
+        # Old files list their weights among the inputs.
+        weights = {_name(data, f) for f in fields if f.number == _GRAPH_INITIALIZER}
+        inputs = [f for f in fields if f.number == _GRAPH_INPUT]
+        taken = [f for f in inputs if not weights.intersection(_texts(data, f, _INPUT_NAME))]
+        if not taken:
+            raise ValueError("it takes no input")
+        return [_input_shape(data, f) for f in taken]
+
+
 def unused_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     """The one matrix of this shape among the weights that no node uses.
 
@@ -45,9 +68,16 @@ def unused_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     Raises:
         ModelError: The file is no ONNX model, or no or more than one matrix fits.
     """
+    with _opened(path) as data:
+        return _find(data, path, shape)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[mmap.mmap]:
+    """The bytes of the file; what is wrong with them becomes a `ModelError`."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _find(data, path, shape)
+            yield data
     except (OSError, ValueError, IndexError) as error:
         raise ModelError(f"{path} cannot be read as an ONNX model: {error}") from error
 
@@ -124,6 +154,17 @@ def _shape(data: mmap.mmap, tensor: _Field) -> tuple[int, ...]:
             value, at = _varint(data, at)
             dims.append(value)
     return tuple(dims)
+
+
+def _input_shape(data: mmap.mmap, field: _Field) -> list[int | None]:
+    """Dimensions of one input."""
+    found = [field]
+    for number in _INPUT_DIMS:
+        found = [f for at in found for f in _fields(data, at.start, at.stop) if f.number == number]
+    values = [list(_fields(data, dim.start, dim.stop)) for dim in found]
+    # Negative numbers, which some exporters write for "any", are huge here.
+    fixed = ((f.value for f in dim if f.number == _DIM_VALUE) for dim in values)
+    return [next((v for v in lengths if 0 < v < 1 << 31), None) for lengths in fixed]
 
 
 def _texts(data: mmap.mmap, message: _Field, number: int) -> list[str]:

@@ -42,6 +42,14 @@ def remembered_sha256(path: Path, memory_dir: Path) -> str:
     return _known[key]
 
 
+def refreshed_sha256(path: Path, memory_dir: Path) -> str:
+    """SHA-256 of the file as it is now, whatever is remembered, and remember that."""
+    key = _key(path)
+    _known[key] = sha256_of(path)
+    _write(memory_dir, key)
+    return _known[key]
+
+
 def _key(path: Path) -> str:
     status = path.stat()
     return f"{path.resolve()}|{status.st_size}|{status.st_mtime_ns}"

@@ -1,41 +1,37 @@
-"""Model files on this machine: found, fetched when missing, and believed only when their hash fits.
+"""Model files on this machine: found, fetched when missing, and opened only when believed.
 
-Not for: what is in the files (`farm.models.graph`) or running them (`farm.models.session`).
+Not for: whether a file may be believed (`farm.models.trust`), what is in the files
+(`farm.models.graph`) or running them (`farm.models.session`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import filelock
 
 from farm.errors import ModelError
-from farm.models.catalogue import CATALOGUE, CatalogueEntry, ModelKind, by_name, by_sha256, of_kind
-from farm.models.download import OpenUrl, Progress, fetch
+from farm.models.catalogue import (
+    CatalogueEntry,
+    ModelKind,
+    by_sha256,
+    known_names,
+    named,
+    of_kind,
+    of_pack,
+)
+from farm.models.download import Fetched, OpenUrl, Progress
 from farm.models.hashes import remembered_sha256
+from farm.models.obtain import Origin, obtain, place_of
+from farm.models.pins import Pin, write_pin
+from farm.models.trust import ModelFile as ModelFile
+from farm.models.trust import check_file, expected_sha256, known_entry
 from farm.names import require_known, unknown_name
-
-_USERS_OWN = "unknown (your own file)"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFile:
-    """A model file that may be opened."""
-
-    kind: ModelKind
-    path: Path
-    name: str
-    """Name in the catalogue, or the file name of the user's own file."""
-    sha256: str
-    licence: str
-    verified: bool
-    """Whether the hash is one that the catalogue knows."""
 
 
 def default_models_dir() -> Path:
@@ -61,6 +57,8 @@ class ModelStore:
     allow_unverified: bool = False
     offline: bool = False
     """Whether a missing file is an error instead of a download."""
+    from_dir: Path | None = None
+    """Folder that missing files are taken from, instead of the network."""
     progress: Progress | None = None
     open_url: OpenUrl | None = None
 
@@ -84,7 +82,7 @@ class ModelStore:
             SettingsError: `what` is neither a kind nor a name.
             ModelError: The file is missing and cannot be fetched, damaged or unverified.
         """
-        return self.find_first(_entries(what), given=_as_kind(what))
+        return self.find_first(self.entries(what), given=_as_kind(what))
 
     def find_first(
         self, entries: Iterable[CatalogueEntry], *, given: ModelKind | None = None
@@ -109,8 +107,8 @@ class ModelStore:
         if own is not None:
             return own
         for entry in entries:
-            if self._place(entry).is_file():
-                return self._check(entry.kind, self._place(entry), entry)
+            if self.place(entry).is_file():
+                return self._check(entry.kind, self.place(entry), entry)
         return None
 
     def given(self, kind: ModelKind) -> ModelFile | None:
@@ -126,121 +124,118 @@ class ModelStore:
             raise ModelError(f"--model {kind}={path}: there is no such file")
         return self._check(kind, path, None)
 
-    def _place(self, entry: CatalogueEntry) -> Path:
-        return self.folder.joinpath(*entry.name.split("/"))
+    def place(self, entry: CatalogueEntry) -> Path:
+        """Where the file of an entry belongs."""
+        return place_of(entry, self.folder)
+
+    def check(self, entry: CatalogueEntry) -> ModelFile:
+        """The file of an entry that is here.
+
+        Raises:
+            ModelError: It is damaged, or nobody vouches for it.
+        """
+        return self._check(entry.kind, self.place(entry), entry)
+
+    def known(self, sha256: str) -> CatalogueEntry | None:
+        """The entry that a hash belongs to: as the catalogue states, or as it was pinned."""
+        return known_entry(sha256, self.folder)
+
+    def pull(self, what: str) -> tuple[ModelFile, ...]:
+        """Have the files of a name, a kind's first or a whole pack here; fetched when missing.
+
+        A file whose hash nobody states is pinned with its first download.
+
+        Raises:
+            SettingsError: The name is unknown.
+            ModelError: A file cannot be fetched, or is damaged.
+        """
+        kind, pack = _as_kind(what), of_pack(what)
+        entries = pack or (self.entries(what) if kind is None else of_kind(kind)[:1])
+        return tuple(self._have(entry, pin=True) for entry in entries)
+
+    def _have(self, entry: CatalogueEntry, *, pin: bool) -> ModelFile:
+        """The file of an entry, fetched when it is missing."""
+        if not self.place(entry).is_file():
+            return self._fetch(entry, pin=pin)
+        if pin and entry.sha256 is None:
+            source = str(self.place(entry))
+            sha256 = remembered_sha256(self.place(entry), self.folder)
+            if by_sha256(sha256) is None:
+                self._pin(entry, Fetched(sha256=sha256, source=source))
+        return self._check(entry.kind, self.place(entry), entry)
 
     def _check(self, kind: ModelKind, path: Path, expected: CatalogueEntry | None) -> ModelFile:
-        """The file with its hash, if it may be believed."""
-        try:
-            sha256 = remembered_sha256(path, self.folder)
-        except OSError as error:
-            raise ModelError(f"{path} cannot be read: {error.strerror or error}") from error
-        known = by_sha256(sha256)
-        verified = known is not None and known.kind is kind
-        if not verified and not self.allow_unverified:
-            raise _unverified(path, sha256, expected)
-        name = known.name if known else expected.name if expected else path.name
-        licence = known.licence if known else expected.licence if expected else _USERS_OWN
-        return ModelFile(
-            kind=kind, path=path, name=name, sha256=sha256, licence=licence, verified=verified
-        )
+        return check_file(kind, path, expected, self.folder, allow_unverified=self.allow_unverified)
 
-    def _fetch(self, entry: CatalogueEntry) -> ModelFile:
+    def _pin(self, entry: CatalogueEntry, fetched: Fetched) -> None:
+        """Remember what was fetched first."""
+        pin = Pin(
+            sha256=fetched.sha256,
+            size_bytes=self.place(entry).stat().st_size,
+            source=fetched.source,
+            pinned_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        write_pin(self.folder, entry.name, pin)
+
+    def _fetch(self, entry: CatalogueEntry, *, pin: bool = False) -> ModelFile:
         """Fetch a missing entry; of several processes, one fetches and the others wait."""
-        place = self._place(entry)
-        if self.offline:
-            raise _missing(entry, place, "not here, and nothing is fetched offline")
-        if entry.sha256 is None and not self.allow_unverified:
-            raise _missing(
-                entry, place, "its hash is not known, so it needs --allow-unverified-models"
+        place = self.place(entry)
+        if self.offline and self.from_dir is None:
+            raise missing(entry, place, "not here, and nothing is fetched offline")
+        if expected_sha256(entry, self.folder) is None and not (pin or self.allow_unverified):
+            raise missing(
+                entry,
+                place,
+                f"nobody states its hash, so `facefarm models pull {entry.name}` must fetch it "
+                "once and pin it",
             )
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(self.folder / f".{_archive_name(entry)}.lock"):
+            with filelock.FileLock(self.folder / f".{entry.download.file_name}.lock"):
                 if not place.is_file():
-                    self._fetch_to(entry, place)
+                    fetched = self._obtain(entry)
+                    if entry.sha256 is None and by_sha256(fetched.sha256) is None:
+                        self._pin(entry, fetched)
         except ModelError as error:
-            raise _missing(entry, place, error.message) from error
+            raise missing(entry, place, error.message) from error
         except OSError as error:
-            raise _missing(entry, place, f"cannot be written: {error.strerror or error}") from error
+            raise missing(entry, place, f"cannot be written: {error.strerror or error}") from error
         return self._check(entry.kind, place, entry)
 
-    def _fetch_to(self, entry: CatalogueEntry, place: Path) -> None:
-        """Fetch the file, or the archive and all of its models that the catalogue knows."""
-        target = self.folder / _archive_name(entry) if entry.in_archive else place
-        fetch(entry.download, target, progress=self.progress, open_url=self.open_url)
-        if not entry.in_archive:
-            return
-        try:
-            for member in CATALOGUE:
-                if member.download == entry.download:
-                    _unpack(target, member, self._place(member))
-        finally:
-            target.unlink(missing_ok=True)
+    def _obtain(self, entry: CatalogueEntry) -> Fetched:
+        origin = Origin(from_dir=self.from_dir, progress=self.progress, open_url=self.open_url)
+        return obtain(entry, self.folder, origin, expected_sha256(entry, self.folder))
 
+    def entry_of(self, name: str) -> CatalogueEntry:
+        """The entry with this name: of several the first whose file is here, else the first.
 
-def _entries(what: str) -> tuple[CatalogueEntry, ...]:
-    """Entries that a kind or a name stands for, best first."""
-    kind = _as_kind(what)
-    if kind is not None:
-        return of_kind(kind)
-    entry = by_name(what)
-    if entry is None:
-        raise unknown_name("model", what, [*map(str, ModelKind), *(e.name for e in CATALOGUE)])
-    return (entry,)
+        Raises:
+            SettingsError: The name is unknown; the message says the nearest.
+        """
+        entries = named(name)
+        if not entries:
+            raise unknown_name("model", name, [*map(str, ModelKind), *known_names()])
+        return next((each for each in entries if self.place(each).is_file()), entries[0])
+
+    def entries(self, what: str) -> tuple[CatalogueEntry, ...]:
+        """Entries that a kind or a name stands for, best first.
+
+        Raises:
+            SettingsError: As for `entry_of`.
+        """
+        kind = _as_kind(what)
+        return of_kind(kind) if kind is not None else (self.entry_of(what),)
 
 
 def _as_kind(what: str) -> ModelKind | None:
     return ModelKind(what) if what in list(ModelKind) else None
 
 
-def _archive_name(entry: CatalogueEntry) -> str:
-    """File name of what is downloaded."""
-    return entry.download.url.rsplit("/", 1)[1]
-
-
-def _unpack(archive: Path, entry: CatalogueEntry, place: Path) -> None:
-    """Take one model out of a zip file: by its file name, never more bytes than it should have."""
-    part = place.with_name(f"{place.name}.part")
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            member = _member(packed, place.name, archive)
-            if member.file_size != entry.size_bytes:
-                raise ModelError(f"{archive.name}: {place.name} has {member.file_size} bytes")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            with packed.open(member) as source, part.open("wb") as out:
-                shutil.copyfileobj(source, out, 1 << 20)
-    except zipfile.BadZipFile as error:
-        part.unlink(missing_ok=True)
-        raise ModelError(f"{archive.name} is a damaged zip file: {error}") from error
-    part.replace(place)
-
-
-def _member(packed: zipfile.ZipFile, file_name: str, archive: Path) -> zipfile.ZipInfo:
-    """The member with this file name, whatever folder it lies in."""
-    for member in packed.infolist():
-        if member.filename.replace("\\", "/").rsplit("/", 1)[-1] == file_name:
-            return member
-    raise ModelError(f"{archive.name} does not hold {file_name}")
-
-
-def _missing(entry: CatalogueEntry, place: Path, reason: str) -> ModelError:
+def missing(entry: CatalogueEntry, place: Path, reason: str) -> ModelError:
     """The error that names the file, its place, its source and its licence."""
     inside = " (inside the zip file)" if entry.in_archive else ""
+    known = "of unknown size" if entry.size_bytes is None else f"{entry.size_bytes} bytes"
     return ModelError(
         f"model {entry.name} is missing: {reason}; put it at {place} - "
-        f"from {entry.download.url}{inside}, {entry.size_bytes} bytes, licence: {entry.licence}"
-    )
-
-
-def _unverified(path: Path, sha256: str, expected: CatalogueEntry | None) -> ModelError:
-    """The error for a file whose hash nobody vouches for."""
-    if expected is None:
-        return ModelError(
-            f"{path} is not a model file that is known here (sha256 {sha256}); "
-            "if you trust it, add --allow-unverified-models"
-        )
-    return ModelError(
-        f"{path} is not the {expected.name} that is known here (sha256 {sha256}, expected "
-        f"{expected.sha256}); delete it to have it fetched again, or add --allow-unverified-models"
+        f"from {entry.download.url}{inside}, {known}, licence: {entry.licence}"
     )

@@ -1,8 +1,8 @@
 """The contract between the farm and its frame processors.
 
 A processor is a small class that is found by name through the entry point group
-`facefarm.processors`. It is checked on the driver before anything starts, started once per worker, and
-then given batches of frames with their faces, which it edits in place.
+`facefarm.processors`. It is checked on the driver before anything starts, started once per worker,
+and then given batches of frames with their faces, which it edits in place.
 Not for: detection (runs once per frame for all processors) or decoding and encoding.
 """
 
@@ -67,4 +67,4 @@ class FrameProcessor(Protocol):
         """Load models; called once per worker, before the first batch."""
 
     def process(self, batch: Sequence[FaceFrame]) -> None:
-        """Edit the frames of `batch` in place; the result does not depend on how frames are batched."""
+        """Edit the frames of `batch` in place; how frames are batched must not show."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from farm.errors import ModelError
 from farm.faces.align import ffhq_template
 from farm.models.catalogue import ModelKind
+from farm.models.graph import input_shapes
 from farm.models.session import open_session
 from farm.models.store import ModelFile
 from farm.processors.base import FaceFrame, ProcessorContext
@@ -33,16 +34,10 @@ class RestorationNetwork:
             ModelError: The model does not take one square picture.
         """
         inputs = session.get_inputs()
-        shape = list(inputs[0].shape)
-        if len(inputs) != 1 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-            raise ModelError(
-                f"{file.path} takes {[list(each.shape) for each in inputs]} where an enhancer "
-                "takes one square RGB picture: give GFPGANv1.4.onnx with --model enhancer=PATH"
-            )
-        self.size_px = shape[2] if isinstance(shape[2], int) else _DEFAULT_SIZE_PX
+        self.size_px = _side_px([list(each.shape) for each in inputs], file)
         self._session = session
         self._input = inputs[0].name
-        self._one_by_one = isinstance(shape[0], int)
+        self._one_by_one = isinstance(inputs[0].shape[0], int)
 
     def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Each crop restored; [n, size, size, 3] uint8 BGR."""
@@ -67,12 +62,13 @@ class FaceEnhancer:
         self._blend = 1.0
 
     def check(self, context: ProcessorContext) -> None:
-        """See that the model is there; fetches it when missing.
+        """See that the model is there and takes a picture; fetches it when missing.
 
         Raises:
-            ModelError: It is missing or unverified.
+            ModelError: It is missing, unverified, damaged or of another kind.
         """
-        context.models.find(ModelKind.ENHANCER)
+        file = context.models.find(ModelKind.ENHANCER)
+        _side_px(input_shapes(file.path), file)
 
     def start(self, context: ProcessorContext) -> None:
         """Load the network.
@@ -90,3 +86,18 @@ class FaceEnhancer:
             raise RuntimeError("start was not called")
         size = self._network.size_px
         replace_faces(batch, ffhq_template(size), size, self._network.replace, weight=self._blend)
+
+
+def _side_px(shapes: Sequence[Sequence[object]], file: ModelFile) -> int:
+    """Side of the picture that a network of these input shapes takes.
+
+    Raises:
+        ModelError: It does not take one square picture.
+    """
+    shape = shapes[0]
+    if len(shapes) != 1 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
+        raise ModelError(
+            f"{file.path} takes {[list(each) for each in shapes]} where an enhancer "
+            "takes one square RGB picture: give GFPGANv1.4.onnx with --model enhancer=PATH"
+        )
+    return shape[2] if isinstance(shape[2], int) else _DEFAULT_SIZE_PX

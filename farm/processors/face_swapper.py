@@ -15,7 +15,7 @@ from farm.errors import ModelError, SettingsError
 from farm.faces.align import arcface_template
 from farm.faces.recognise import EMBEDDING_SIZE, unit
 from farm.models.catalogue import ModelKind
-from farm.models.graph import unused_matrix
+from farm.models.graph import input_shapes, unused_matrix
 from farm.models.session import open_session
 from farm.models.store import ModelFile
 from farm.processors.base import FaceFrame, ProcessorContext
@@ -31,13 +31,8 @@ class SwapNetwork:
         Raises:
             ModelError: The inputs are not one picture and one vector.
         """
+        self.size_px = _side_px([list(each.shape) for each in session.get_inputs()], file)
         by_rank = {len(each.shape): each for each in session.get_inputs()}
-        if sorted(by_rank) != [2, 4] or len(session.get_inputs()) != 2:
-            raise _wrong_kind(file, [list(each.shape) for each in session.get_inputs()])
-        size, wide = by_rank[4].shape[2], by_rank[4].shape[3]
-        if not isinstance(size, int) or size != wide or size % 128:
-            raise _wrong_kind(file, [list(by_rank[4].shape)])
-        self.size_px = size
         self._session = session
         self._latent = latent
         self._target, self._source = by_rank[4].name, by_rank[2].name
@@ -68,12 +63,13 @@ class FaceSwapper:
         self._network: SwapNetwork | None = None
 
     def check(self, context: ProcessorContext) -> None:
-        """See that the swap model is there and holds its matrix; fetches it when missing.
+        """See that the swap model is there and is one; fetches it when missing.
 
         Raises:
             ModelError: It is missing, unverified or of another kind.
         """
         file = context.models.find(ModelKind.SWAPPER)
+        _side_px(input_shapes(file.path), file)
         unused_matrix(file.path, (EMBEDDING_SIZE, EMBEDDING_SIZE))
 
     def start(self, context: ProcessorContext) -> None:
@@ -110,8 +106,19 @@ def latent_of(embedding: NDArray[np.float32], matrix: NDArray[np.float32]) -> ND
     return latent[None]
 
 
-def _wrong_kind(file: ModelFile, shapes: Sequence[object]) -> ModelError:
-    return ModelError(
-        f"{file.path} takes {shapes} where a swap model takes a square picture of 128 pixels and a "
-        "vector of 512: give inswapper_128.onnx with --model swapper=PATH"
+def _side_px(shapes: Sequence[Sequence[object]], file: ModelFile) -> int:
+    """Side of the picture that a network of these input shapes takes.
+
+    Raises:
+        ModelError: It does not take one square picture and one vector.
+    """
+    by_rank = {len(shape): shape for shape in shapes}
+    if len(shapes) == 2 and sorted(by_rank) == [2, 4] and by_rank[2][1] == EMBEDDING_SIZE:
+        side, wide = by_rank[4][2:]
+        if isinstance(side, int) and side == wide and side % 128 == 0:
+            return side
+    raise ModelError(
+        f"{file.path} takes {[list(shape) for shape in shapes]} where a swap model takes a square "
+        "picture of 128 pixels and a vector of 512: give inswapper_128.onnx with "
+        "--model swapper=PATH"
     )

@@ -1,8 +1,17 @@
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from farm.faces.canvas import best_of_overlapping, canvas_size, place, shares
+from farm.errors import ModelError
+from farm.faces.canvas import (
+    Candidates,
+    best_of_overlapping,
+    canvas_size,
+    place,
+    shares,
+    to_faces,
+)
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000))
@@ -33,3 +42,14 @@ def test_of_overlapping_boxes_the_best_stays() -> None:
 def test_shares_are_intersection_over_union() -> None:
     boxes = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [20, 20, 20, 20]], np.float32)
     assert np.allclose(shares(boxes[0], boxes), [1, 1 / 3, 0])
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_face_without_a_place_is_an_error_and_never_no_face(wrong: float) -> None:
+    found = Candidates(
+        boxes_xyxy=np.array([[0, 0, wrong, 10]], np.float32),
+        scores=np.ones(1, np.float32),
+        landmarks_xy=np.zeros((1, 5, 2), np.float32),
+    )
+    with pytest.raises(ModelError, match="without a place"):
+        to_faces(found, (20, 20), (32, 32), 0.4)

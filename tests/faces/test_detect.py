@@ -1,12 +1,14 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from farm.errors import ModelError, SettingsError
-from farm.faces.cascade import CascadeDetector
+from farm.faces.cascade import CascadeDetector, merge
 from farm.faces.detect import FaceDetector, choose_detector, detect_faces
 from farm.faces.scrfd import ScrfdDetector
 from farm.faces.yunet import YunetDetector
@@ -140,3 +142,39 @@ def test_a_model_of_another_kind_is_refused(tmp_path: Path) -> None:
     for asked in ("auto", "scrfd", "yunet"):
         with pytest.raises(ModelError, match=r"a\.onnx.*the detector"):
             choose_detector(asked, models, CPU, needs_landmarks=False)
+
+
+def _box(left: int, top: int, side: int) -> NDArray[np.float32]:
+    return np.array([left, top, left + side, top + side], np.float32)
+
+
+def test_a_giant_weak_box_around_a_well_supported_face_is_taken_for_a_mistake() -> None:
+    face, giant, other = (_box(80, 60, 73), 25), (_box(20, 10, 232), 3), (_box(300, 20, 232), 3)
+    (found,) = merge([face, giant], [])
+    assert abs(float(found.box_xyxy[0]) - 80) < 1
+    assert len(merge([face], [(giant[0], 6)])) == 1
+    assert len(merge([face, other], [])) == 2
+    assert len(merge([(face[0], 8), giant], [])) == 2
+
+
+class _Nowhere:
+    """A session whose network gives values that are no numbers, as half precision may."""
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    def run(self, *given: Any) -> list[NDArray[np.float32]]:
+        return [np.full_like(out, np.nan) for out in self._session.run(*given)]
+
+
+def test_values_that_are_no_numbers_are_an_error_and_never_no_face(tmp_path: Path) -> None:
+    made = (
+        (ScrfdDetector, make_scrfd(tmp_path / "s")),
+        (YunetDetector, make_yunet(tmp_path / "y")),
+    )
+    for detector, path in made:
+        with pytest.raises(ModelError, match="no numbers"):
+            detector(_Nowhere(open_session(path, CPU))).detect([gray_picture()])

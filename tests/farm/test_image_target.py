@@ -136,3 +136,10 @@ def test_a_source_without_a_face_is_refused(
     with pytest.raises(InputError, match="shows no face"):
         render(tmp_path / "in.png", models, "face_swapper", sources=(tmp_path / "me.png",))
     assert not (tmp_path / "out.png").exists()
+
+
+def test_the_cascades_are_said_to_be_for_trying_out(tmp_path: Path) -> None:
+    picture(tmp_path / "in.png")
+    report, _ = render(tmp_path / "in.png", (), "face_anonymizer", models_dir=tmp_path)
+    assert report.detector == "cascade"
+    assert any("not for privacy" in note for note in report.notes)

@@ -12,10 +12,11 @@ from email.message import Message
 class Response(io.BytesIO):
     """What opening a request gives."""
 
-    def __init__(self, data: bytes, status: int, url: str) -> None:
+    def __init__(self, data: bytes, status: int, url: str, length: int) -> None:
         super().__init__(data)
         self.status = status
         self.url = url
+        self.headers = {"Content-Length": str(length)}
 
 
 @dataclass
@@ -40,7 +41,9 @@ class FakeServer:
         if start_text and self.takes_ranges:
             start = int(start_text.removeprefix("bytes=").removesuffix("-"))
         part = data[start:]
+        length = len(part)
         if self.breaks:
             self.breaks -= 1
             part = part[: self.break_after]
-        return Response(part, 206 if start else 200, self.redirect_to or request.full_url)
+        url = self.redirect_to or request.full_url
+        return Response(part, 206 if start else 200, url, length)

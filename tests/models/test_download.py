@@ -1,15 +1,17 @@
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from farm.errors import ModelError
 from farm.models.catalogue import Download
-from farm.models.download import DownloadProgress, fetch
+from farm.models.download import DownloadProgress, fetch, take_local
 from tests.models.fake_server import FakeServer
 
 DATA = bytes(range(100))
 URL = "https://models.example/some/model.onnx"
+MIRROR = "https://mirror.example/model.onnx"
 
 
 def _download(url: str = URL, data: bytes = DATA, size: int | None = None) -> Download:
@@ -20,9 +22,9 @@ def _download(url: str = URL, data: bytes = DATA, size: int | None = None) -> Do
 def test_a_file_is_fetched_with_progress_and_its_hash(tmp_path: Path) -> None:
     told: list[DownloadProgress] = []
     target = tmp_path / "new" / "model.onnx"
-    sha256 = fetch(_download(), target, progress=told.append, open_url=FakeServer({URL: DATA}))
+    found = fetch(_download(), target, progress=told.append, open_url=FakeServer({URL: DATA}))
     assert target.read_bytes() == DATA
-    assert sha256 == hashlib.sha256(DATA).hexdigest()
+    assert (found.sha256, found.source) == (hashlib.sha256(DATA).hexdigest(), URL)
     assert (told[-1].name, told[-1].done_bytes, told[-1].total_bytes) == ("model.onnx", 100, 100)
     assert [p.name for p in target.parent.iterdir()] == ["model.onnx"]
 
@@ -82,3 +84,51 @@ def test_only_https_is_fetched(tmp_path: Path) -> None:
     server = FakeServer({URL: DATA}, redirect_to=plain)
     with pytest.raises(ModelError, match="https only"):
         fetch(_download(), tmp_path / "m", open_url=server)
+
+
+def test_a_mirror_goes_on_where_the_address_broke(tmp_path: Path) -> None:
+    server = FakeServer({MIRROR: DATA})
+    (tmp_path / "m.part").write_bytes(DATA[:40])
+    found = fetch(replace(_download(), mirrors=(MIRROR,)), tmp_path / "m", open_url=server)
+    assert (tmp_path / "m").read_bytes() == DATA
+    assert found.source == MIRROR
+    assert server.asked == ["bytes=40-", "bytes=40-"]
+
+
+def test_a_mirror_is_asked_when_the_address_gives_another_file(tmp_path: Path) -> None:
+    server = FakeServer({URL: DATA[::-1], MIRROR: DATA})
+    fetch(replace(_download(), mirrors=(MIRROR,)), tmp_path / "m", open_url=server)
+    assert (tmp_path / "m").read_bytes() == DATA
+    assert server.asked == [None, None]
+
+
+def test_every_address_that_failed_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"models\.example.*404.*mirror\.example.*404"):
+        fetch(replace(_download(), mirrors=(MIRROR,)), tmp_path / "m", open_url=FakeServer({}))
+
+
+def test_a_file_of_unknown_size_is_whole_when_the_server_says_so(tmp_path: Path) -> None:
+    unknown = replace(_download(), size_bytes=None, sha256=None)
+    (tmp_path / "m.part").write_bytes(b"of another file")
+    server = FakeServer({URL: DATA}, breaks=1)
+    fetch(unknown, tmp_path / "m", open_url=server)
+    assert (tmp_path / "m").read_bytes() == DATA
+    assert server.asked == [None, None]
+
+
+def test_a_local_folder_gives_the_first_name_that_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "stick").mkdir()
+    (tmp_path / "stick" / "model.onnx").write_bytes(DATA)
+    names = ["pack/model.onnx", "model.onnx"]
+    found = take_local(_download(), tmp_path / "stick", names, tmp_path / "new" / "m")
+    assert (tmp_path / "new" / "m").read_bytes() == DATA
+    assert found.source == str(tmp_path / "stick" / "model.onnx")
+
+
+def test_a_local_file_that_is_another_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"another")
+    with pytest.raises(ModelError, match=r"model\.onnx gave another file"):
+        take_local(_download(), tmp_path, ["model.onnx"], tmp_path / "m")
+    with pytest.raises(ModelError, match="holds none of gone"):
+        take_local(_download(), tmp_path, ["gone"], tmp_path / "m")
+    assert [p.name for p in tmp_path.iterdir()] == ["model.onnx"]

@@ -5,8 +5,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from farm.errors import ModelError
-from farm.models.graph import unused_matrix
-from tests.model_maker import make_inswapper
+from farm.models.graph import input_shapes, unused_matrix
+from tests.model_maker import make_arcface, make_inswapper
 
 
 def _save(path: Path, tensors: list[TensorProto], used: list[str]) -> Path:
@@ -56,3 +56,24 @@ def test_a_cut_off_file_is_a_model_error(tmp_path: Path, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ModelError, match=r"m\.onnx"):
         unused_matrix(path, (4, 4))
+
+
+def test_what_a_model_takes_is_read_without_its_weights(tmp_path: Path) -> None:
+    swapper, recognizer = make_inswapper(tmp_path / "s.onnx"), make_arcface(tmp_path / "a.onnx")
+    assert input_shapes(swapper) == [[1, 3, 128, 128], [1, 512]]
+    assert input_shapes(recognizer) == [[None, 3, 112, 112]]
+
+
+def test_weights_listed_as_inputs_and_lengths_below_one_are_no_shapes(tmp_path: Path) -> None:
+    info = helper.make_tensor_value_info
+    inputs = [info("a", TensorProto.FLOAT, [4, 4]), info("x", TensorProto.FLOAT, [-1, 0, 4])]
+    graph = helper.make_graph([], "g", inputs, [], [_tensor("a", 1)])
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    assert input_shapes(tmp_path / "m.onnx") == [[None, None, 4]]
+
+
+def test_a_file_that_takes_nothing_is_a_model_error(tmp_path: Path) -> None:
+    graph = helper.make_graph([], "g", [], [])
+    (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
+    with pytest.raises(ModelError, match=r"m\.onnx.*takes no input"):
+        input_shapes(tmp_path / "m.onnx")

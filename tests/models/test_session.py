@@ -1,8 +1,12 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import farm
 from farm.errors import ModelError, ProviderError, SettingsError
 from farm.models.session import (
     SessionSettings,
@@ -117,3 +121,12 @@ def test_batches_hold_up_to_32_frames_of_a_threads_share(
     frames: int, threads: int, size: int
 ) -> None:
     assert batch_size(frames, threads) == size
+
+
+def test_onnxruntime_keeps_no_files_for_telemetry(tmp_path: Path) -> None:
+    code = "from farm.models.session import choose_provider; choose_provider('cpu')"
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    checkout = Path(farm.__path__[0]).parent
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, cwd=checkout)
+    assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import ModelError, SettingsError
-from farm.models import catalogue, store
+from farm.models import catalogue
 from farm.models.catalogue import CatalogueEntry, Download, ModelKind
+from farm.models.pins import read_pins
 from farm.models.store import ModelStore, default_models_dir
 from tests.models.fake_server import FakeServer
 
@@ -51,12 +52,21 @@ ENTRIES = (
 
 @pytest.fixture(autouse=True)
 def _small_catalogue(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalogue, "CATALOGUE", ENTRIES)
-    monkeypatch.setattr(store, "CATALOGUE", ENTRIES)
+    monkeypatch.setattr(catalogue, "CATALOGUE", (*ENTRIES, NO_HASH))
+
+
+UNSTATED = "https://models.example/class.onnx"
+CLASSIFIER = b"a classifier"
+NO_HASH = replace(
+    _entry(ModelKind.CLASSIFIER, "class.onnx", CLASSIFIER, UNSTATED, CLASSIFIER),
+    sha256=None,
+    size_bytes=None,
+    download=Download(url=UNSTATED, size_bytes=None, sha256=None),
+)
 
 
 def _server() -> FakeServer:
-    return FakeServer({PACK: PACKED, SINGLE: SWAPPER})
+    return FakeServer({PACK: PACKED, SINGLE: SWAPPER, UNSTATED: CLASSIFIER})
 
 
 def test_a_missing_model_is_fetched_and_then_found_here(tmp_path: Path) -> None:
@@ -91,7 +101,6 @@ def test_a_member_of_another_size_is_refused(
     held = _zip({"det.onnx": DETECTOR * 1000, "rec.onnx": RECOGNIZER})
     entry = _entry(ModelKind.DETECTOR, "pack/det.onnx", DETECTOR, PACK, held)
     monkeypatch.setattr(catalogue, "CATALOGUE", (entry,))
-    monkeypatch.setattr(store, "CATALOGUE", (entry,))
     models = ModelStore(models_dir=tmp_path, open_url=FakeServer({PACK: held}))
     with pytest.raises(ModelError, match=r"det\.onnx has 10000 bytes"):
         models.find("detector")
@@ -185,3 +194,63 @@ def test_the_default_place_is_below_the_users_cache(monkeypatch: pytest.MonkeyPa
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert default_models_dir() == Path.home() / ".cache" / "facefarm" / "models"
     assert ModelStore().folder == default_models_dir()
+
+
+def test_a_pack_is_pulled_by_its_name(tmp_path: Path) -> None:
+    models = ModelStore(models_dir=tmp_path, open_url=_server())
+    assert [f.name for f in models.pull("pack")] == ["pack/det.onnx", "pack/rec.onnx"]
+    assert [f.name for f in models.pull("swapper")] == ["swap.onnx"]
+    with pytest.raises(SettingsError, match="did you mean 'pack'"):
+        models.pull("packk")
+
+
+def test_a_file_without_a_stated_hash_is_fetched_by_a_pull_only_and_then_pinned(
+    tmp_path: Path,
+) -> None:
+    models = ModelStore(models_dir=tmp_path, open_url=_server())
+    with pytest.raises(ModelError, match=r"facefarm models pull class\.onnx"):
+        models.find("classifier")
+    (pulled,) = models.pull("class.onnx")
+    assert pulled.verified
+    assert read_pins(tmp_path)["class.onnx"].source == UNSTATED
+    assert models.find("classifier") == pulled
+    assert replace(models, overrides=(("classifier", pulled.path),)).find("classifier").verified
+
+
+def test_what_differs_from_the_pin_is_refused(tmp_path: Path) -> None:
+    models = ModelStore(models_dir=tmp_path, open_url=_server())
+    (pulled,) = models.pull("class.onnx")
+    pulled.path.write_bytes(b"something else, longer")
+    with pytest.raises(ModelError, match=f"expected {pulled.sha256}"):
+        models.find("classifier")
+    pulled.path.unlink()
+    changed = replace(models, open_url=FakeServer({UNSTATED: b"changed at its source"}))
+    with pytest.raises(ModelError, match="another file than expected"):
+        changed.pull("class.onnx")
+
+
+def test_a_file_put_in_place_by_hand_is_pinned_by_a_pull(tmp_path: Path) -> None:
+    (tmp_path / "class.onnx").write_bytes(CLASSIFIER)
+    models = ModelStore(models_dir=tmp_path, offline=True)
+    with pytest.raises(ModelError, match=r"`facefarm models pull class\.onnx` pins this one"):
+        models.find("classifier")
+    assert models.pull("class.onnx")[0].verified
+    assert models.find("classifier").verified
+
+
+def test_damaged_pins_are_an_error_and_not_forgotten(tmp_path: Path) -> None:
+    (tmp_path / "pinned.json").write_text("{ not json")
+    (tmp_path / "class.onnx").write_bytes(CLASSIFIER)
+    with pytest.raises(ModelError, match=r"pinned\.json cannot be read"):
+        ModelStore(models_dir=tmp_path).find("classifier")
+
+
+@pytest.mark.parametrize("layout", ["pack/det.onnx", "det.onnx", "pack.zip"])
+def test_a_local_folder_stands_in_for_the_network(tmp_path: Path, layout: str) -> None:
+    stick = tmp_path / "stick" / layout
+    stick.parent.mkdir(parents=True)
+    stick.write_bytes(PACKED if layout.endswith(".zip") else DETECTOR)
+    models = ModelStore(models_dir=tmp_path / "models", from_dir=tmp_path / "stick", offline=True)
+    assert models.find("detector").path.read_bytes() == DETECTOR
+    with pytest.raises(ModelError, match=r"holds none of swap\.onnx"):
+        models.find("swapper")

@@ -1,12 +1,16 @@
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from farm.media.frame import EditableFrame
+from farm.media.stream import ColorTags
+from farm.processors.base import FaceFrame
 from farm.processors.face_anonymizer import FaceAnonymizer
 from farm.settings import AnonymizeMethod, MaskShape, ProcessorSettings
-from tests.faces.pictures import gray_picture
+from tests.faces.pictures import face_at, frame_of, gray_picture
 from tests.processors.contexts import Box, context, face_frame
 
 FACE: Box = (120, 90, 220, 210)
@@ -131,3 +135,31 @@ def test_faces_without_landmarks_are_enough() -> None:
 def test_a_solid_cover_is_black_in_the_frames_own_format(tmp_path: Path, pix_fmt: str) -> None:
     after = _run(tmp_path, gray_picture(), FACE, method=AnonymizeMethod.SOLID, pix_fmt=pix_fmt)
     assert after[90:210, 120:220].max() <= 1
+
+
+class _Broken(EditableFrame):
+    """A frame that cannot be written."""
+
+    def write_bgr(self, *_args: object) -> None:
+        raise OSError("out of order")
+
+
+def _batch_of(frame: EditableFrame, *boxes: Box) -> list[FaceFrame]:
+    faces = tuple(face_at(box) for box in boxes)
+    return [FaceFrame(frame=frame, faces=faces, selected=())]
+
+
+def test_a_cover_that_fails_is_an_error_and_never_a_frame_that_passes(tmp_path: Path) -> None:
+    processor = FaceAnonymizer()
+    processor.start(context(tmp_path))
+    picture = av.VideoFrame.from_ndarray(gray_picture(), format="bgr24")
+    with pytest.raises(OSError, match="out of order"):
+        processor.process(_batch_of(_Broken(picture, color=ColorTags()), FACE))
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), float("inf")])
+def test_a_face_that_is_nowhere_is_an_error(tmp_path: Path, wrong: float) -> None:
+    processor = FaceAnonymizer()
+    processor.start(context(tmp_path))
+    with pytest.raises((ValueError, OverflowError)):
+        processor.process(_batch_of(frame_of(gray_picture()), (10, 10, wrong, 50)))

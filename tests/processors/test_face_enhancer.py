@@ -42,6 +42,7 @@ def test_faces_that_were_not_selected_stay(tmp_path: Path) -> None:
 def test_missing_and_wrong_models_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"GFPGANv1\.4\.onnx is missing"):
         FaceEnhancer().check(context(tmp_path))
-    model = make_inswapper(tmp_path / "s.onnx")
-    with pytest.raises(ModelError, match="one square RGB picture"):
-        FaceEnhancer().start(context(tmp_path, models=(("enhancer", model),)))
+    given = context(tmp_path, models=(("enhancer", make_inswapper(tmp_path / "s.onnx")),))
+    for ask in (FaceEnhancer().check, FaceEnhancer().start):
+        with pytest.raises(ModelError, match="one square RGB picture"):
+            ask(given)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+
 from tests.recipes.studio import FRAMES, SOUND, SOUND_2, X264, Recipe, Studio, encoded, remuxed
 
 _SUBTITLES = "1\n00:00:00,500 --> 00:00:01,500\nhello\n"
@@ -72,6 +74,29 @@ def _thumbnail_first(studio: Studio, path: Path) -> None:
     studio.ffmpeg("-i", tiny, "-i", studio.path("plain.mp4"), *maps, *disposition, path)
 
 
+def _joined(studio: Studio, path: Path) -> None:
+    """Two recordings one behind the other, as `cat` joins them: the clock restarts."""
+    second = studio.folder / "second.ts"
+    studio.ffmpeg("-i", studio.raw(first=FRAMES), *X264, *_GOP, "-bf", "2", second)
+    path.write_bytes(studio.path("h264.ts").read_bytes() + second.read_bytes())
+
+
+def _starts_inside_gop(studio: Studio, path: Path) -> None:
+    """A recording that was switched on in the middle of a group of pictures."""
+    source = studio.path("mpeg2.ts")
+    content = source.read_bytes()
+    with av.open(str(source)) as container:
+        places = [packet.pos for packet in container.demux(video=0) if packet.size]
+    path.write_bytes(content[: 3 * 188] + content[places[6] :])
+
+
+def _skipped_frames(studio: Studio, path: Path) -> None:
+    """An AVI whose recorder skipped frames: chunks of zero bytes, the frame before stays."""
+    skip = "select='not(eq(mod(n,7),3))'"
+    options = ("-vf", skip, "-fps_mode", "passthrough", "-c:v", "mpeg4", "-bf", "0", "-q:v", "2")
+    studio.ffmpeg("-i", studio.raw(), *options, "-g", "15", path)
+
+
 def _turned(name: str, *options: str) -> Recipe:
     return remuxed(name, "plain.mp4", before=options)
 
@@ -96,5 +121,12 @@ RECIPES: tuple[Recipe, ...] = (
     remuxed("h264.ts", "plain.mp4"),
     remuxed("fragmented.mp4", "plain.mp4", "-movflags", "frag_keyframe+empty_moov"),
     Recipe(name="cover.mp4", make=_cover),
+    Recipe(name="joined.ts", make=_joined, stamps=tuple(range(2 * FRAMES))),
+    Recipe(name="starts_inside_gop.ts", make=_starts_inside_gop, stamps=tuple(range(12, FRAMES))),
+    Recipe(
+        name="skipped_frames.avi",
+        make=_skipped_frames,
+        stamps=tuple(n for n in range(FRAMES) if n % 7 != 3),
+    ),
     Recipe(name="thumbnail_first.mp4", make=_thumbnail_first),
 )

@@ -1,0 +1,60 @@
+"""What workers and the final task are told of a job, made of settings, plan and folder.
+
+Not for: deciding anything (`cluster.plan`).
+"""
+
+from __future__ import annotations
+
+from cluster.plan import JobPlan, Span
+from farm.chunk_task import RenderSetup
+from farm.job_folder import JobFolder
+from farm.marks.still import signing_files
+from farm.media.encoders import intermediate_encoder
+from farm.media.final import FinishRequest
+from farm.settings import EncodeOn, RenderSettings
+
+
+def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> RenderSetup:
+    """Return what the workers must know."""
+    stream = plan.index.stream
+    on_final = settings.encode_on is EncodeOn.FINAL
+    frames_dir = None
+    if settings.keep_frames:
+        frames_dir = settings.output.absolute().with_name(f"{settings.output.stem}-frames")
+        frames_dir.mkdir(exist_ok=True)
+    return RenderSetup(
+        stream=stream,
+        encoder=intermediate_encoder(stream) if on_final else plan.encoder,
+        frame_rate=stream.frame_rate,
+        fingerprint=plan.fingerprint,
+        faces=plan.faces.job,
+        threads=plan.workers.threads,
+        decode_threads=1 if plan.index.damage else plan.workers.decode_threads,
+        chunk_dir=folder.path,
+        memory_bytes=settings.max_memory_bytes,
+        frames_dir=frames_dir,
+    )
+
+
+def finish_request(
+    settings: RenderSettings, span: Span | None, plan: JobPlan, folder: JobFolder
+) -> FinishRequest:
+    """Return what the final task must know."""
+    return FinishRequest(
+        source=settings.target.absolute(),
+        video_only=span is not None,
+        video_stream_index=plan.index.stream_index,
+        output=settings.output.absolute(),
+        chunk_paths=tuple(folder.chunk_path(chunk.chunk_index) for chunk in plan.chunks),
+        stream=plan.index.stream,
+        times=plan.frames.times,
+        encoder=plan.encoder,
+        encode_on=settings.encode_on,
+        keep_audio=settings.keep_audio,
+        private=plan.faces.private,
+        verify=settings.verify,
+        overwrite=settings.overwrite,
+        altered_by=plan.faces.alters,
+        signing=signing_files(settings),
+        work_dir=folder.make_final_dir(),
+    )

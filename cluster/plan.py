@@ -1,0 +1,187 @@
+"""The plan of a job: frames, chunks, encoder, faces and workers, before anything is rendered.
+
+Not for: carrying it out (`cluster.render`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cluster.runtime import Resources
+from farm.decide import FaceDecision, decide
+from farm.environment import farm_version, installed_version
+from farm.errors import EncoderError, SetupError
+from farm.job_folder import fingerprint
+from farm.media.encode import check_encoder
+from farm.media.encoders import EncoderChoice, choose_encoder, hardware_family
+from farm.media.hdr import HdrMetadata, read_hdr
+from farm.media.index import VideoIndex
+from farm.media.listing import FrameListing, shown_frames
+from farm.media.plan import FramePlan, cut_plan, plan_frames
+from farm.models.session import choose_provider, execution_threads
+from farm.models.store import ModelStore
+from farm.settings import RenderSettings
+from scheduler.chunks import Chunk, cut_chunks
+from scheduler.workers import WorkerPlan, plan_workers
+
+Span = tuple[float, int]
+"""Start in seconds and number of frames of a preview."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobPlan:
+    """All that is decided before the first chunk is rendered."""
+
+    index: VideoIndex
+    frames: FramePlan
+    chunks: list[Chunk]
+    encoder: EncoderChoice
+    faces: FaceDecision
+    workers: WorkerPlan
+    input_sha256: str
+    fingerprint: str
+    """Hash of everything that the pixels depend on."""
+    notes: tuple[str, ...]
+    """What is to be said of it."""
+
+
+def plan_job(
+    settings: RenderSettings,
+    span: Span | None,
+    index: VideoIndex,
+    listing: FrameListing | None,
+    faces: FaceDecision,
+    resources: Resources,
+    input_sha256: str,
+) -> JobPlan:
+    """Plan a job.
+
+    Args:
+        settings: What was asked for.
+        span: The stretch of a preview, None for the whole.
+        index: The packets.
+        listing: The frames, where the index does not tell them.
+        faces: What `decide_faces` returned.
+        resources: What there is to work with.
+        input_sha256: Of the source file.
+
+    Raises:
+        FarmError: The plan cannot be made with these settings.
+    """
+    frames = plan_frames(index, listing)
+    if span is not None:
+        frames = cut_plan(frames, *span)
+    chunks = cut_chunks(index, frames, settings.chunk_seconds)
+    encoder, notes = choose_encoder(
+        settings.video_encoder, settings.video_quality, index.stream, hdr=_hdr(index)
+    )
+    if hardware_family(encoder.encoder):
+        _try_encoder(encoder, index)
+    workers = plan_workers(
+        faces.job.provider,
+        resources.cores,
+        resources.gpus,
+        len(chunks),
+        settings.workers,
+        settings.execution_threads,
+    )
+    identity = _identity(settings, index, frames, chunks, encoder, faces)
+    return JobPlan(
+        index=index,
+        frames=frames,
+        chunks=chunks,
+        encoder=encoder,
+        faces=faces,
+        workers=workers,
+        input_sha256=input_sha256,
+        fingerprint=fingerprint((input_sha256, *identity)),
+        notes=(*frames.notes, *notes, *faces.notes),
+    )
+
+
+def decide_faces(
+    settings: RenderSettings,
+    index: VideoIndex,
+    resources: Resources,
+    progress: Callable[[str], None],
+) -> FaceDecision:
+    """Decide whom the job works on, fetching models that are missing.
+
+    Args:
+        settings: What was asked for.
+        index: The video.
+        resources: What there is to work with.
+        progress: Told what is going on.
+
+    Raises:
+        FarmError: A model, provider or source is missing or wrong.
+    """
+    models = ModelStore(
+        models_dir=settings.models_dir,
+        overrides=settings.models,
+        allow_unverified=settings.allow_unverified_models,
+        progress=lambda p: progress(
+            f"fetching {p.name}: {p.done_bytes / max(1, p.total_bytes):.0%}"
+        ),
+    )
+    provider, threads = settings.execution_provider, settings.execution_threads
+    if threads is None:
+        idle = set(settings.processors.names) <= {"none"}
+        threads = 1 if idle else execution_threads(choose_provider(provider), resources.cores)
+    return decide(
+        settings.processors,
+        settings.sources,
+        models,
+        provider,
+        threads,
+        index,
+        lambda n: progress(f"looking for a face: frame {n}"),
+    )
+
+
+def _identity(
+    settings: RenderSettings,
+    index: VideoIndex,
+    frames: FramePlan,
+    chunks: list[Chunk],
+    encoder: EncoderChoice,
+    faces: FaceDecision,
+) -> tuple[object, ...]:
+    """Return what the pixels depend on beside the source's bytes."""
+    job = faces.job
+    return (
+        farm_version(),
+        installed_version("av"),
+        index.stream_index,
+        index.stream,
+        encoder,
+        settings.encode_on,
+        settings.keep_frames,
+        job.settings,
+        job.source_embedding,
+        job.reference,
+        job.provider,
+        faces.model_sha256,
+        frames.packets.tobytes(),
+        frames.times.pts.tobytes(),
+        [(chunk.frame_start, chunk.frame_stop) for chunk in chunks],
+    )
+
+
+def _try_encoder(encoder: EncoderChoice, index: VideoIndex) -> None:
+    """Believe a hardware encoder only when it has encoded here.
+
+    Raises:
+        SetupError: It does not work on this machine.
+    """
+    try:
+        check_encoder(encoder, index.stream)
+    except EncoderError as error:
+        raise SetupError(error.message) from error
+
+
+def _hdr(index: VideoIndex) -> HdrMetadata | None:
+    """Return the HDR metadata of the first frame, None where there is none."""
+    frame = next(shown_frames(index), None)
+    return None if frame is None else read_hdr(frame)

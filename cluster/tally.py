@@ -1,0 +1,149 @@
+"""What is said and added up while a job runs, and the report that it becomes.
+
+Not for: doing any of it (`cluster.render`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from actors.worker import WorkerFacts
+from cluster.plan import JobPlan
+from farm.chunk_task import ChunkResult
+from farm.media.chunk_file import ChunkHeader
+from farm.media.final import FinishReport
+from farm.observer import RenderObserver
+from farm.report import Damage, RenderReport, Stage, WorkerReport
+from scheduler.chunks import Chunk
+
+_WORKER_STAGES = (Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
+
+
+class Tally:
+    """The counters of one job; tells the observer what it counts."""
+
+    def __init__(self, observer: RenderObserver) -> None:
+        self.observer = observer
+        self.stage_s: defaultdict[str, float] = defaultdict(float)
+        self.render_s = 0.0
+        """Wall clock of rendering chunks."""
+        self._faces = 0
+        self._frames_without_face = 0
+        self._corrupt: list[int] = []
+        """Output frames that decoded with errors."""
+        self._chunks: Counter[int] = Counter()
+        """By worker, as the next one."""
+        self._frames: Counter[int] = Counter()
+        self._workers: tuple[WorkerReport, ...] = ()
+        self._notes: list[str] = []
+
+    @contextmanager
+    def stage(self, stage: Stage, detail: str = "") -> Iterator[None]:
+        """Say that a stage begins and add up its seconds."""
+        self.observer.stage(stage, detail)
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stage_s[stage] += time.monotonic() - began
+
+    def note(self, message: str) -> None:
+        """Say something aloud, once, and keep it for the manifest."""
+        if message not in self._notes:
+            self._notes.append(message)
+            self.observer.note(message)
+
+    def begin_chunks(self) -> None:
+        """Forget the chunks of an attempt whose plan did not hold."""
+        self._faces = self._frames_without_face = 0
+        self._corrupt.clear()
+        self._chunks.clear()
+        self._frames.clear()
+
+    def add(self, worker: int, result: ChunkResult, chunk: Chunk) -> None:
+        """Count a chunk that a worker has finished."""
+        self._faces += result.faces
+        self._frames_without_face += result.frames_without_face
+        self._corrupt += [chunk.frame_start + position for position in result.corrupt]
+        self._chunks[worker] += 1
+        self._frames[worker] += result.frames
+        for stage in _WORKER_STAGES:
+            self.stage_s[stage] += getattr(result, f"{stage.value}_s")
+        self.observer.frames_done(result.frames)
+
+    def add_finished(self, header: ChunkHeader) -> None:
+        """Count a chunk that an earlier run has finished."""
+        self._faces += _number(header.info.get("faces"))
+        self._frames_without_face += _number(header.info.get("frames_without_face"))
+        corrupt = header.info.get("corrupt")
+        if isinstance(corrupt, list):
+            self._corrupt += [header.frame_start + _number(position) for position in corrupt]
+        self.observer.frames_done(header.frame_count)
+
+    def add_workers(
+        self, facts: Mapping[int, WorkerFacts], memory: Mapping[int, int], provider: str
+    ) -> None:
+        """Keep what is known of the workers.
+
+        Args:
+            facts: By worker.
+            memory: Bytes, by worker; missing for one that died.
+            provider: Full name of the execution provider.
+        """
+        self._workers = tuple(
+            WorkerReport(
+                worker=f"worker-{number}",
+                node=each.node,
+                provider=provider,
+                threads=each.threads,
+                chunks=self._chunks[number],
+                frames=self._frames[number],
+                peak_memory_bytes=memory.get(number, 0),
+            )
+            for number, each in sorted(facts.items())
+        )
+
+    def report(
+        self, plan: JobPlan, finish: FinishReport, output: Path, peak_memory_bytes: int
+    ) -> RenderReport:
+        """Return the report of the finished job."""
+        rendered = sum(self._frames.values())
+        return RenderReport(
+            output=output,
+            frames=len(plan.frames),
+            faces=self._faces,
+            frames_without_face=self._frames_without_face,
+            chunks=len(plan.chunks),
+            encoder=plan.encoder.encoder,
+            pix_fmt=plan.encoder.pix_fmt,
+            provider=plan.faces.provider,
+            detector=plan.faces.detector,
+            stage_s=dict(self.stage_s),
+            fps=rendered / self.render_s if self.render_s else 0.0,
+            peak_memory_bytes=peak_memory_bytes,
+            input_sha256=plan.input_sha256,
+            output_sha256=finish.output_sha256,
+            model_sha256=plan.faces.model_sha256,
+            workers=self._workers,
+            damage=(*plan.frames.damage, *self._damage(plan)),
+            notes=tuple(self._notes),
+        )
+
+    def _damage(self, plan: JobPlan) -> list[Damage]:
+        """Return what workers saw of damage, where a listing has not reported it before."""
+        if plan.index.damage:
+            return []
+        times = plan.frames.times
+        return [
+            Damage(time_s=times.seconds(frame), frames_lost=0, reason="decoded with errors")
+            for frame in sorted(self._corrupt)
+        ]
+
+
+def _number(value: object) -> int:
+    """Return a counter out of a chunk file, 0 where there is none."""
+    return value if isinstance(value, int) else 0

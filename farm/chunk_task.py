@@ -1,0 +1,73 @@
+"""What crosses the border to a worker and back: the job, one attempt at a chunk, its result.
+
+Not for: carrying them out (`farm.render`) or deciding on them (`scheduler`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+from farm.errors import ChunkError
+from farm.media.decode import DecodeRequest
+from farm.media.encoders import EncoderChoice
+from farm.media.stream import StreamParameters
+from farm.process import FaceJob
+
+
+class LostFramesError(ChunkError):
+    """Frames that the plan counts on do not decode, from wherever one begins."""
+
+
+def chunk_name(chunk_index: int) -> str:
+    """Return the file name of a finished chunk."""
+    return f"{chunk_index:05d}.chunk"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenderSetup:
+    """What a worker must know of the job, once."""
+
+    stream: StreamParameters
+    encoder: EncoderChoice
+    frame_rate: Fraction | None
+    fingerprint: str
+    faces: FaceJob
+    threads: int
+    """Thread budget of the worker's networks."""
+    decode_threads: int
+    """0 lets the decoder choose."""
+    chunk_dir: Path
+    memory_bytes: int | None = None
+    """Bound of the frames in the worker's queues."""
+    frames_dir: Path | None = None
+    """Where processed frames are kept as PNG, None for nowhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTask:
+    """One attempt at one chunk."""
+
+    chunk_index: int
+    frame_start: int
+    pts: tuple[int, ...]
+    """Of each output frame, in ticks; names kept frames."""
+    request: DecodeRequest
+
+
+@dataclass(slots=True, kw_only=True)
+class ChunkResult:
+    """What became of a chunk."""
+
+    chunk_index: int
+    frames: int = 0
+    faces: int = 0
+    frames_without_face: int = 0
+    corrupt: list[int] = field(default_factory=list)
+    """Positions within the chunk of frames that decoded with errors."""
+    decode_s: float = 0.0
+    detect_s: float = 0.0
+    process_s: float = 0.0
+    encode_s: float = 0.0
+    bytes: int = 0

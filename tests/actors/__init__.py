@@ -1,0 +1,1 @@
+"""Tests of the Ray actors and the pool."""

@@ -1,0 +1,1 @@
+"""Tests of whole renders, many of them on real Ray."""

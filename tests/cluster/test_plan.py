@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.orders import finish_request, render_setup
+from cluster.plan import JobPlan, decide_faces, plan_job
+from cluster.runtime import Resources
+from farm.errors import SettingsError
+from farm.job_folder import JobFolder
+from farm.media.index import build_index
+from farm.settings import EncodeOn, RenderSettings
+from tests.media_maker import Studio
+from tests.rendering import NOTHING
+
+MACHINE = Resources(cores=8, gpus=0)
+
+
+@pytest.fixture
+def clip(media_studio: Studio) -> Path:
+    return media_studio.path("plain.mp4")
+
+
+def asked(target: Path, **changes: Any) -> RenderSettings:
+    values: dict[str, Any] = {"processors": NOTHING} | changes
+    return RenderSettings(target=target, output=Path("out.mp4"), **values)
+
+
+def plan(
+    target: Path,
+    *,
+    span: tuple[float, int] | None = None,
+    machine: Resources = MACHINE,
+    sha256: str = "ab",
+    **changes: Any,
+) -> JobPlan:
+    settings, index = asked(target, **changes), build_index(target)
+    faces = decide_faces(settings, index, machine, lambda _: None)
+    return plan_job(settings, span, index, None, faces, machine, sha256)
+
+
+def test_the_fingerprint_depends_on_nothing_but_what_the_pixels_depend_on(clip: Path) -> None:
+    first = plan(clip).fingerprint
+    assert plan(clip).fingerprint == first
+    assert plan(clip, workers=3, execution_threads=2).fingerprint == first
+    assert plan(clip, machine=Resources(cores=2, gpus=0)).fingerprint == first
+    assert plan(clip, max_memory_bytes=1 << 30, keep_audio=False).fingerprint == first
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"video_quality": 19},
+        {"video_encoder": "libx265"},
+        {"chunk_seconds": 0.5},
+        {"encode_on": EncodeOn.FINAL},
+        {"sha256": "cd"},
+        {"span": (0.0, 10)},
+        {"processors": replace(NOTHING, many_faces=True)},
+    ],
+)
+def test_the_fingerprint_changes_with_what_the_pixels_depend_on(
+    clip: Path, changes: dict[str, Any]
+) -> None:
+    assert plan(clip, **changes).fingerprint != plan(clip).fingerprint
+
+
+def test_chunks_are_the_same_for_every_machine(clip: Path) -> None:
+    one = plan(clip, chunk_seconds=0.3, machine=Resources(cores=1, gpus=0))
+    many = plan(clip, chunk_seconds=0.3, machine=Resources(cores=64, gpus=4), workers=9)
+    assert one.chunks == many.chunks
+    assert one.workers.workers < many.workers.workers
+
+
+def test_a_preview_beyond_the_end_is_refused(clip: Path) -> None:
+    with pytest.raises(SettingsError, match="the video lasts"):
+        plan(clip, span=(99.0, 5))
+
+
+def test_workers_make_lossless_chunks_where_the_final_task_encodes(
+    clip: Path, tmp_path: Path
+) -> None:
+    folder = JobFolder(tmp_path / "job", "x")
+    settings = asked(clip, encode_on=EncodeOn.FINAL, keep_frames=True)
+    settings = replace(settings, output=tmp_path / "out.mp4")
+    job = plan(clip, encode_on=EncodeOn.FINAL)
+    setup = render_setup(settings, job, folder)
+    assert setup.encoder.encoder == "ffv1"
+    assert setup.frames_dir == tmp_path / "out-frames"
+    assert setup.chunk_dir == tmp_path / "job"
+    request = finish_request(settings, None, job, folder)
+    assert request.encoder == job.encoder
+    assert [path.name for path in request.chunk_paths][:1] == ["00000.chunk"]
+    assert request.work_dir.parent == folder.path
+    assert not request.video_only

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from actors.worker import WorkerFacts
+from cluster.tally import Tally
+from farm.chunk_task import ChunkResult
+from farm.media.chunk_file import ChunkHeader
+from farm.media.final import FinishReport
+from farm.observer import NullObserver
+from farm.report import RenderReport, Stage
+from tests.cluster.test_plan import plan
+from tests.media_maker import Studio
+
+FINISH = FinishReport(
+    output_bytes=1, output_sha256="ef", notes=(), encode_s=0.0, final_s=0.0, verify_s=0.0
+)
+
+
+class Listener(NullObserver):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.done = 0
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+    def frames_done(self, count: int) -> None:
+        self.done += count
+
+
+def result(number: int, frames: int, corrupt: tuple[int, ...] = ()) -> ChunkResult:
+    return ChunkResult(
+        chunk_index=number,
+        frames=frames,
+        faces=2 * frames,
+        frames_without_face=1,
+        corrupt=list(corrupt),
+        decode_s=0.5,
+        encode_s=1.0,
+    )
+
+
+def header(frame_start: int, frames: int, **info: object) -> ChunkHeader:
+    return ChunkHeader(
+        chunk_index=0,
+        frame_start=frame_start,
+        frame_count=frames,
+        fingerprint="",
+        codec="ffv1",
+        encoder="ffv1",
+        pix_fmt="gray",
+        width=8,
+        height=8,
+        info=info,
+    )
+
+
+def report(tally: Tally, media_studio: Studio) -> RenderReport:
+    job = plan(media_studio.path("plain.mp4"), chunk_seconds=0.5)
+    return tally.report(job, FINISH, Path("out.mp4"), 7)
+
+
+def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) -> None:
+    job = plan(media_studio.path("plain.mp4"), chunk_seconds=0.5)
+    listener = Listener()
+    tally = Tally(listener)
+    tally.add_finished(header(0, 15, faces=3, frames_without_face=2, corrupt=[4]))
+    tally.add(1, result(1, 15, corrupt=(0,)), job.chunks[1])
+    tally.add(0, result(2, 15), job.chunks[2])
+    facts = WorkerFacts(pid=1, node="here", provider="cpu", threads=2)
+    tally.add_workers({1: facts, 0: facts}, {1: 5}, "CPUExecutionProvider")
+    tally.render_s = 2.0
+    found = report(tally, media_studio)
+    assert (found.faces, found.frames_without_face, listener.done) == (63, 4, 45)
+    assert found.fps == 15.0
+    assert found.stage_s[Stage.DECODE] == 1.0
+    assert [(w.worker, w.chunks, w.frames, w.peak_memory_bytes) for w in found.workers] == [
+        ("worker-0", 1, 15, 0),
+        ("worker-1", 1, 15, 5),
+    ]
+    times = job.frames.times
+    assert [d.time_s for d in found.damage] == [times.seconds(4), times.seconds(15)]
+    assert (found.output_sha256, found.input_sha256, found.peak_memory_bytes) == ("ef", "ab", 7)
+
+
+def test_an_attempt_whose_plan_did_not_hold_is_forgotten(media_studio: Studio) -> None:
+    tally = Tally(NullObserver())
+    tally.add_finished(header(0, 15, faces=3, frames_without_face=2, corrupt=[4]))
+    tally.begin_chunks()
+    found = report(tally, media_studio)
+    assert (found.faces, found.frames_without_face, found.damage) == (0, 0, ())
+
+
+def test_a_note_is_said_once_and_kept(media_studio: Studio) -> None:
+    listener = Listener()
+    tally = Tally(listener)
+    for message in ("one", "two", "one"):
+        tally.note(message)
+    assert listener.notes == ["one", "two"]
+    assert report(tally, media_studio).notes == ("one", "two")
+
+
+def test_the_seconds_of_a_stage_add_up_and_an_error_counts_too() -> None:
+    tally = Tally(NullObserver())
+    for _ in range(2):
+        with tally.stage(Stage.INDEX):
+            pass
+    assert tally.stage_s[Stage.INDEX] > 0

@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from farm.errors import InputError
+from farm.job_folder import JobFolder, default_job_dir, fingerprint
+from farm.media.chunk_file import ChunkHeader, EncodedPacket, write_chunk
+
+RANGES = ((0, 10), (10, 20), (20, 25))
+
+
+def put_chunk(folder: JobFolder, number: int, job: str = "job", frames: int = 10) -> Path:
+    header = ChunkHeader(
+        chunk_index=number,
+        frame_start=10 * number,
+        frame_count=frames,
+        fingerprint=job,
+        codec="ffv1",
+        encoder="ffv1",
+        pix_fmt="gray",
+        width=8,
+        height=8,
+    )
+    packets = [EncodedPacket(data=b"abc", frame=0, duration=1, is_keyframe=True)]
+    path = folder.chunk_path(number)
+    write_chunk(path, header, packets)
+    return path
+
+
+def names(path: Path) -> list[str]:
+    return sorted(each.name for each in path.iterdir())
+
+
+def test_finished_chunks_of_the_same_job_are_found_again(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job")
+    put_chunk(folder, 1)
+    assert not JobFolder(tmp_path / "other", "job").has_chunks
+    assert folder.has_chunks
+    assert list(JobFolder(tmp_path, "job").finished(RANGES)) == [1]
+
+
+def test_chunks_of_another_job_or_plan_and_damaged_ones_are_deleted(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job")
+    put_chunk(folder, 0, job="another")
+    put_chunk(folder, 2, frames=10)
+    flipped = put_chunk(folder, 1)
+    content = bytearray(flipped.read_bytes())
+    content[-1] ^= 1
+    flipped.write_bytes(content)
+    put_chunk(folder, 7)
+    assert folder.finished(RANGES) == {}
+    assert not folder.has_chunks
+
+
+def test_a_chunk_under_the_name_of_another_one_is_deleted(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job")
+    put_chunk(folder, 0).rename(folder.chunk_path(1))
+    assert folder.finished(RANGES) == {}
+
+
+def test_what_a_killed_run_left_half_written_is_deleted_when_the_folder_is_opened(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / ".00003.chunk.x7a8b").write_bytes(b"half")
+    (JobFolder(tmp_path, "job").make_final_dir() / "joined-1.mp4").write_bytes(b"half")
+    JobFolder(tmp_path, "job")
+    assert names(tmp_path) == []
+
+
+def test_removing_deletes_the_folder_with_all_that_the_farm_made(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path / "made" / "here", "job")
+    put_chunk(folder, 0)
+    (folder.make_final_dir() / "part").write_bytes(b"x")
+    folder.remove()
+    assert not (tmp_path / "made" / "here").exists()
+    folder.remove()
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "12345-take.chunk", "00001.chunk.bak", "a.chunk"])
+def test_files_that_the_user_keeps_in_the_folder_stay(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    folder = JobFolder(tmp_path, "job")
+    put_chunk(folder, 0)
+    assert list(folder.finished(RANGES)) == [0]
+    folder.remove()
+    assert names(tmp_path) == [name]
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_the_option_that_helps(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match=r"cannot be written .*--job-dir"):
+        JobFolder(tmp_path / "file" / "job", "job")
+
+
+def test_the_default_folder_lies_hidden_beside_the_output() -> None:
+    assert default_job_dir(Path("a/out.mp4")) == Path("a/.out.mp4.facefarm")
+
+
+@dataclass(frozen=True)
+class Part:
+    number: int
+    data: bytes
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (Part(1, b"ab"), {"k": [2.0]}),
+        (Part(1, b"a"), {"k": [2.5]}),
+        (Part(2, b"a"), {"k": [2.0]}),
+        (Part(1, b"a"),),
+    ],
+)
+def test_a_fingerprint_changes_with_every_part(other: Sequence[object]) -> None:
+    first = fingerprint((Part(1, b"a"), {"k": [2.0]}))
+    assert first == fingerprint((Part(1, b"a"), {"k": [2.0]}))
+    assert first != fingerprint(other)

@@ -1,0 +1,134 @@
+"""Cutting: what holds for every video, however its packets lie."""
+
+import dataclasses
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.media.index import VideoIndex
+from farm.media.plan import FramePlan
+from scheduler.chunks import Chunk, cut_chunks, default_chunk_seconds
+from tests.media.chunk_run import planned
+from tests.media_maker import Kind, Studio, names_of
+from tests.scheduler.made_up import made_up_index, made_up_plan
+
+LENGTHS = (0.001, 0.37, None, 1e9)
+
+
+@st.composite
+def videos(draw: st.DrawFn) -> tuple[VideoIndex, FramePlan]:
+    """Any order of display within reach of a decoder, any keyframes, hidden packets, gaps."""
+    count = draw(st.integers(1, 80))
+    delays = draw(st.lists(st.integers(0, 6), min_size=count, max_size=count))
+    order = sorted(range(count), key=lambda i: (i + delays[i], i))
+    hidden = draw(st.sets(st.integers(0, count - 1), max_size=count // 3))
+    shown = [packet for packet in order if packet not in hidden] or [0]
+    steps = draw(st.lists(st.integers(1, 200), min_size=len(shown), max_size=len(shown)))
+    start = draw(st.integers(-1000, 10**9))
+    pts = (np.cumsum(steps) + start).tolist()
+    keys = draw(st.sets(st.integers(0, count - 1)))
+    return made_up_index([0] * count, sorted(keys)), made_up_plan(shown, pts)
+
+
+def _check(index: VideoIndex, plan: FramePlan, chunks: list[Chunk]) -> None:
+    """Everything that must hold of a cut."""
+    assert [c.chunk_index for c in chunks] == list(range(len(chunks)))
+    assert [c.frame_start for c in chunks] == [0, *(c.frame_stop for c in chunks[:-1])]
+    assert chunks[-1].frame_stop == len(plan)
+    shown_at = {int(packet): frame for frame, packet in enumerate(plan.packets)}
+    for chunk, before in zip(chunks, [None, *chunks[:-1]], strict=True):
+        owned = plan.packets[chunk.frame_start : chunk.frame_stop]
+        assert chunk.frame_count == len(owned) > 0
+        assert chunk.packet_start <= owned.min()
+        assert owned.max() + 1 == chunk.packet_stop <= chunk.packet_limit <= len(index)
+        fits = [
+            key
+            for key in np.flatnonzero(index.keyframes)
+            if key <= owned.min() and shown_at.get(int(key), -1) <= chunk.frame_start
+        ]
+        assert chunk.packet_start == (fits[-1] if fits else 0)
+        lead = int(owned.min()) - chunk.packet_start
+        if before is None or lead <= 0.25 * chunk.frame_count:
+            assert chunk.lane == chunk.chunk_index
+        else:
+            assert chunk.lane == before.lane
+
+
+@given(video=videos(), chunk_seconds=st.sampled_from([*LENGTHS, 0.05, 2.0]))
+@settings(max_examples=150, deadline=None)
+def test_ranges_cover_all_frames_and_begin_at_a_keyframe_that_shows_them(
+    video: tuple[VideoIndex, FramePlan], chunk_seconds: float | None
+) -> None:
+    _check(*video, cut_chunks(*video, chunk_seconds))
+
+
+@given(video=videos())
+@settings(max_examples=25, deadline=None)
+def test_the_same_video_is_always_cut_the_same_way(video: tuple[VideoIndex, FramePlan]) -> None:
+    index, plan = video
+    copy = dataclasses.replace(index, pts=index.pts.copy(), keyframes=index.keyframes.copy())
+    assert cut_chunks(index, plan, 0.37) == cut_chunks(copy, plan, 0.37)
+
+
+@pytest.mark.parametrize("chunk_seconds", LENGTHS)
+@pytest.mark.parametrize("name", names_of(Kind.GOOD))
+def test_every_good_file_is_cut_into_chunks_that_hold(
+    media_studio: Studio, name: str, chunk_seconds: float | None
+) -> None:
+    index, plan = planned(media_studio.path(name))
+    _check(index, plan, cut_chunks(index, plan, chunk_seconds))
+
+
+def test_one_frame_chunks_are_one_frame_each() -> None:
+    index, plan = made_up_index([0] * 50, [0, 25]), made_up_plan(range(50), range(0, 2000, 40))
+    assert [c.frame_count for c in cut_chunks(index, plan, 0.001)] == [1] * 50
+
+
+def test_cuts_lie_at_keyframes_near_the_wanted_length() -> None:
+    index = made_up_index([0] * 100, range(0, 100, 12))
+    plan = made_up_plan(range(100), range(0, 4000, 40))
+    assert [c.frame_start for c in cut_chunks(index, plan, 1.0)] == [0, 24, 48, 72, 96]
+
+
+def test_leading_pictures_of_a_keyframe_are_carried_from_the_one_before() -> None:
+    # Packets 4, 5, 6 in decode order: the keyframe 4 is shown behind its leading pictures 5 and 6.
+    index, plan = made_up_index([0] * 8, [0, 4]), made_up_plan([0, 1, 2, 3, 5, 6, 4, 7], range(8))
+    by_start = {c.frame_start: c for c in cut_chunks(index, plan, 0.0001)}
+    assert [by_start[f].packet_start for f in (3, 4, 5, 6, 7)] == [0, 0, 0, 4, 4]
+
+
+def test_a_second_field_behind_the_last_frame_is_fed_with_it() -> None:
+    index = made_up_index([0] * 8, [0, 4])
+    plan = made_up_plan([0, 2, 4, 6], [0, 40, 80, 120])
+    assert [c.packet_limit for c in cut_chunks(index, plan, 0.08)] == [4, 8]
+
+
+def test_a_video_without_any_keyframe_is_one_lane_from_its_start() -> None:
+    index, plan = made_up_index([0] * 40, []), made_up_plan(range(40), range(0, 1600, 40))
+    chunks = cut_chunks(index, plan, 0.2)
+    assert {c.packet_start for c in chunks} == {0}
+    assert {c.lane for c in chunks} == {0}
+
+
+@pytest.mark.parametrize(("length", "wanted"), [(1.0, 2.0), (20.0, 5.0), (7200.0, 10.0)])
+def test_the_usual_length_lies_between_two_and_ten_seconds(length: float, wanted: float) -> None:
+    assert default_chunk_seconds(length) == wanted
+
+
+def test_a_chunk_knows_no_worker() -> None:
+    fields: set[Any] = {f.name for f in dataclasses.fields(Chunk)}
+    assert not {name for name in fields if "worker" in name}
+
+
+@pytest.mark.long
+def test_three_hours_are_cut_in_seconds() -> None:
+    count = 324_000
+    index = made_up_index(range(count), range(0, count, 60))
+    plan = made_up_plan(range(count), range(0, 33 * count, 33))
+    began = time.process_time()
+    assert len(cut_chunks(index, plan, 1.0)) > 5_000
+    assert time.process_time() - began < 5
