@@ -43,8 +43,11 @@ def open_container(path: Path) -> InputContainer:
     try:
         return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
+        # A format that is not on the list is refused as an invalid argument.
+        other = isinstance(error, av.error.ArgumentError)
+        reason = "a picture, a playlist or the like" if other else _reason(error)
         raise MediaError(
-            f"{path}: not a video that can be read ({_reason(error)}); "
+            f"{path}: not a video that can be read ({reason}); "
             "check that the file is complete and really a video"
         ) from error
 

@@ -121,8 +121,8 @@ def optimize_lines(report: OptimizeReport, folder: Path) -> list[str]:
         f"{folder / report.output}: {report.precision} of {report.source}, "
         f"{size(report.output_bytes)} instead of {size(report.source_bytes)}",
         f"  speed     {report.speed_up:.2f} times, in processor time {report.cpu_speed_up:.2f} "
-        f"({report.source_s * 1000:.0f} ms to {report.output_s * 1000:.0f} ms, medians of {report.timed_runs} runs in turns, "
-        f"{report.threads} threads, {report.provider})",
+        f"({report.source_s * 1000:.0f} ms to {report.output_s * 1000:.0f} ms, medians of "
+        f"{report.timed_runs} runs in turns, {report.threads} threads, {report.provider})",
         *(f"  quality   {_said(each)}" for each in report.measurements),
         f"  measured  on {report.samples} faces: {report.samples_from}",
         f"  licence   {report.source_licence}",
