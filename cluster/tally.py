@@ -128,6 +128,7 @@ class Tally:
             input_sha256=plan.input_sha256,
             output_sha256=finish.output_sha256,
             model_sha256=plan.faces.model_sha256,
+            model_licence=plan.faces.model_licence,
             workers=self._workers,
             damage=(*plan.frames.damage, *self._damage(plan)),
             notes=tuple(self._notes),

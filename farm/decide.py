@@ -14,6 +14,7 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from farm.errors import SettingsError
+from farm.faces.cascade import NOTE as CASCADE_NOTE
 from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
 from farm.faces.recognise import Recogniser
 from farm.faces.source import source_embedding
@@ -30,10 +31,6 @@ from farm.settings import ProcessorSettings
 
 _MODEL_OF = {"face_swapper": ModelKind.SWAPPER, "face_enhancer": ModelKind.ENHANCER}
 _REPORT_EVERY = 10
-_CASCADE_NOTE = (
-    "faces are found by OpenCV's cascades, which miss turned and small ones: for trying out, not "
-    "for privacy; `--detector yunet` fetches a better one (0.3 MB)"
-)
 _NOBODY_NOTE = "no frame shows a face: the pictures stay as they are"
 
 
@@ -45,6 +42,7 @@ class FaceDecision:
     detector: str
     """Name of the detector, "none" where nothing looks for faces."""
     model_sha256: dict[str, str]
+    model_licence: dict[str, str]
     alters: tuple[str, ...]
     """Processors that change pictures."""
     private: bool
@@ -110,7 +108,7 @@ def decide(
     detector = choose_detector(
         settings.detector, models, context.sessions, needs_landmarks=landmarks
     )
-    notes = [_CASCADE_NOTE] if detector.name == "cascade" else []
+    notes = [CASCADE_NOTE] if detector.name == "cascade" else []
     wants_source = any(p.needs_source for p in processors)
     wants_reference = landmarks and not settings.many_faces
     if wants_source or wants_reference:
@@ -144,10 +142,17 @@ def _decision(
         job=job,
         detector=detector,
         model_sha256={file.name: file.sha256 for file in files},
+        model_licence={file.name: file.licence for file in files},
         alters=tuple(p.name for p in processors),
         private=any(p.fails_closed for p in processors),
-        notes=notes,
+        notes=(*notes, *licence_notes(files)),
     )
+
+
+def licence_notes(files: Sequence[ModelFile]) -> tuple[str, ...]:
+    """Return what is to be said of the licences of a job's models."""
+    names = [file.name for file in files if file.is_non_commercial]
+    return (f"for non-commercial use only, by its models: {', '.join(names)}",) if names else ()
 
 
 def _model_files(

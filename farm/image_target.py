@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from farm.content import check_image_content
-from farm.decide import check_processors
+from farm.decide import check_processors, licence_notes
 from farm.faces.cascade import NOTE as CASCADE_NOTE
 from farm.faces.cascade import CascadeDetector
 from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
@@ -81,7 +81,8 @@ def render_image(settings: RenderSettings, observer: RenderObserver) -> RenderRe
         peak_memory_bytes=_peak_memory_bytes(),
         input_sha256=_sha256(settings.target),
         output_sha256=_sha256(settings.output),
-        model_sha256=work.model_sha256(),
+        model_sha256={file.name: file.sha256 for file in work.model_files()},
+        model_licence={file.name: file.licence for file in work.model_files()},
         notes=tuple(notes),
     )
 
@@ -113,7 +114,7 @@ class _FaceWork:
     @property
     def provider(self) -> str:
         """The execution provider that ran; "none" where no network did."""
-        return PROVIDERS[self.sessions.provider] if self.model_sha256() else "none"
+        return PROVIDERS[self.sessions.provider] if self.model_files() else "none"
 
     @property
     def detector_name(self) -> str:
@@ -121,8 +122,9 @@ class _FaceWork:
         return self._detector.name if self._detector else "none"
 
     def notes(self) -> list[str]:
-        """What the user should know of the detector."""
-        return [CASCADE_NOTE] if isinstance(self._detector, CascadeDetector) else []
+        """What the user should know of detector and models."""
+        notes = [CASCADE_NOTE] if isinstance(self._detector, CascadeDetector) else []
+        return [*notes, *licence_notes(self.model_files())]
 
     def detect(self, frame: EditableFrame) -> tuple[Face, ...]:
         """Every face of the image, largest first."""
@@ -134,15 +136,15 @@ class _FaceWork:
         for processor in self._processors:
             processor.process([FaceFrame(frame=frame, faces=faces, selected=selected)])
 
-    def model_sha256(self) -> dict[str, str]:
-        """Hashes of the models in use, by their names."""
+    def model_files(self) -> list[ModelFile]:
+        """The models in use."""
         kinds = [_MODEL_OF[p.name] for p in self._processors if p.name in _MODEL_OF]
         if self._needs_source:
             kinds.append(ModelKind.RECOGNIZER)
         files = [self._models.have_first(of_kind(kind), given=kind) for kind in kinds]
         if self._detector:
             files.append(self._detector_model())
-        return {file.name: file.sha256 for file in files if file is not None}
+        return [file for file in files if file is not None]
 
     @property
     def _needs_source(self) -> bool:

@@ -73,6 +73,8 @@ class RenderReport:
     input_sha256: str
     output_sha256: str
     model_sha256: dict[str, str] = field(default_factory=dict)
+    model_licence: dict[str, str] = field(default_factory=dict)
+    """Licence of each model in `model_sha256`, which the result comes under too."""
     workers: tuple[WorkerReport, ...] = ()
     damage: tuple[Damage, ...] = ()
     notes: tuple[str, ...] = ()

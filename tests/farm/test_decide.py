@@ -10,11 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from farm.decide import FaceDecision, check_processors, decide, upright_size
+from farm.decide import FaceDecision, check_processors, decide, licence_notes, upright_size
 from farm.errors import InputError, ModelError, SettingsError
 from farm.media.index import build_index
+from farm.models.catalogue import ModelKind
 from farm.models.hashes import sha256_of
-from farm.models.store import ModelStore
+from farm.models.store import ModelFile, ModelStore
 from farm.settings import ProcessorSettings
 from tests.faces.pictures import gray_picture
 from tests.media_maker import Studio
@@ -121,6 +122,29 @@ def test_models_are_named_with_their_hashes_and_the_provider_with_its_full_name(
     }
     assert decision.provider == "CPUExecutionProvider"
     assert decision.alters == ("face_swapper",)
+
+
+def test_a_model_for_non_commercial_use_is_said_and_its_licence_kept(
+    decided: Decide, portrait: Path
+) -> None:
+    assert decided("face_swapper", sources=(portrait,)).model_licence.keys() == {
+        "scrfd.onnx",
+        "arcface.onnx",
+        "inswapper.onnx",
+    }
+    bound, free = (
+        ModelFile(
+            kind=ModelKind.SWAPPER,
+            path=Path(name),
+            name=name,
+            sha256="0" * 64,
+            licence=licence,
+            verified=True,
+        )
+        for name, licence in (("s.onnx", "non-commercial research only"), ("y.onnx", "MIT"))
+    )
+    assert licence_notes([bound, free]) == ("for non-commercial use only, by its models: s.onnx",)
+    assert licence_notes([free]) == ()
 
 
 def test_a_video_without_a_face_is_said(
