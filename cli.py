@@ -10,6 +10,8 @@ Not for: any work of its own; that is in `farm`, `actors`, `scheduler` and `clus
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
 import logging
 import os
@@ -17,26 +19,23 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from farm.config import OptionKind, build_settings, check_variables, parse_memory, read_config
-from farm.environment import check_environment, explain_import_error, farm_version
+from farm.command import CommandResult
+from farm.config import VARIABLE_PREFIX, check_variables, read_config
+from farm.environment import explain_import_error, farm_version
 from farm.errors import DamagedSource, FarmError, InputError, Interrupted
-from farm.manifest import build_manifest, manifest_path, to_jsonable, write_manifest
+from farm.manifest import to_jsonable
+from farm.options import OptionKind, OptionSpec, collect, options_of, parse_memory
 from farm.progress import open_display
-from farm.report import RenderReport
-from farm.settings import AnonymizeMethod, EncodeOn, MaskShape, RenderSettings, VerifyLevel
 from farm.stop import StopRequest
-from farm.summary import damage_message, probe_lines, summary_lines
 
 _PACKAGES = ("farm", "actors", "scheduler", "cluster", __name__)
 _CONTEXT = {
@@ -45,7 +44,7 @@ _CONTEXT = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
 }
-AnyCommand = TypeVar("AnyCommand", bound=Callable[..., Any])
+_PATH = click.Path(path_type=Path)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -123,7 +122,64 @@ def _usage_message(error: click.ClickException) -> str:
     return " ".join(error.format_message().split())
 
 
-class MemorySize(click.ParamType[str]):
+class FarmCommand(click.Command):
+    """A command made from a plain function: its annotated parameters are the options.
+
+    The function is imported when its options are asked for, so that the list of commands is quick.
+    """
+
+    def __init__(self, name: str, place: str, text: str) -> None:
+        """Take `package.module:function` and the help text."""
+        super().__init__(name, help=text, callback=self._work, context_settings=_CONTEXT)
+        self._place = place
+        self._read = False
+
+    @property
+    def work(self) -> Callable[..., CommandResult]:
+        """The function."""
+        module, _, name = self._place.partition(":")
+        work: Callable[..., CommandResult] = getattr(importlib.import_module(module), name)
+        return work
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The options of the function, and those that say how to speak."""
+        if not self._read:
+            self._read = True
+            own = [_parameter(spec) for spec in options_of(self.work)]
+            self.params = [*own, *_speaking()]
+        return super().get_params(ctx)
+
+    def _work(self, *, log_file: Path | None, **values: Any) -> int:
+        """Call the function and write its result."""
+        output: Output = click.get_current_context().obj
+        with _logs(output, log_file), ExitStack() as stack:
+            given = collect(self.work, values)
+            result = self.work(**given, **_wiring(self.work, output, values, stack))
+        output.result(result.document, result.lines)
+        if result.error is not None:
+            raise result.error
+        return result.exit_code
+
+
+def _wiring(
+    work: Callable[..., Any], output: Output, values: Mapping[str, Any], stack: ExitStack
+) -> dict[str, Any]:
+    """Those of `say`, `observer` and `stop` that a command takes; `stack` ends them."""
+    wanted = inspect.signature(work).parameters
+    given: dict[str, Any] = {}
+    if "say" in wanted:
+        given["say"] = output.progress
+    if "observer" in wanted:
+        memory = values.get("max_memory")
+        limit = None if memory is None else parse_memory(str(memory))
+        display = open_display(sys.stderr, quiet=output.quiet, memory_limit_bytes=limit)
+        given["observer"] = stack.enter_context(display)
+    if "stop" in wanted:
+        given["stop"] = stack.enter_context(_ctrl_c())
+    return given
+
+
+class _MemorySize(click.ParamType[str]):
     """A memory size: GiB, or with a unit; checked here, converted where settings are made."""
 
     name = "size"
@@ -134,33 +190,69 @@ class MemorySize(click.ParamType[str]):
         return str(value)
 
 
+def _parameter(spec: OptionSpec) -> click.Parameter:
+    """An option or argument of the command line."""
+    option = spec.option
+    if option.positional:
+        return click.Argument(
+            [spec.name], type=_type(spec), required=spec.required, nargs=-1 if spec.many else 1
+        )
+    names = [f"-{option.short}"] if option.short else []
+    flag = spec.kind is OptionKind.FLAG and not option.off
+    shown = option.unset or ("off" if flag else True)
+    extra: dict[str, Any] = {"is_flag": True} if flag else {}
+    if spec.default is not None:
+        extra["default"] = spec.default.value if isinstance(spec.default, StrEnum) else spec.default
+    return click.Option(
+        [spec.name, *names, f"{spec.flag_name}/--{option.off}" if option.off else spec.flag_name],
+        help=option.help,
+        type=None if spec.kind is OptionKind.FLAG else _type(spec),
+        required=spec.required,
+        multiple=spec.many,
+        metavar=option.metavar,
+        show_default=shown,
+        **extra,
+    )
+
+
+def _type(spec: OptionSpec) -> click.ParamType[Any]:
+    """How a value is read from the command line."""
+    if issubclass(spec.value_type, StrEnum) or (spec.choices and not spec.option.metavar):
+        return click.Choice(spec.choices)
+    kinds: dict[OptionKind, click.ParamType[Any]] = {
+        OptionKind.INTEGER: click.INT,
+        OptionKind.NUMBER: click.FLOAT,
+        OptionKind.SIZE: _MemorySize(),
+    }
+    is_path = spec.value_type is Path and spec.kind is not OptionKind.PAIRS
+    return _PATH if is_path else kinds.get(spec.kind, click.STRING)
+
+
 def _known_options() -> dict[str, OptionKind]:
     """Every option of every command, and what it takes in a file."""
-    commands = (*main.commands.values(), *models.commands.values())
-    params = (param for command in commands for param in command.params)
-    return {str(p.name): _kind(p) for p in params if isinstance(p, click.Option)}
+    known = dict.fromkeys(("json", "quiet", "debug"), OptionKind.FLAG)
+    known |= {"config": OptionKind.PATH, "log_file": OptionKind.PATH}
+    for command in all_commands(main):
+        known |= {spec.name: spec.kind for spec in options_of(command.work)}
+    return known
 
 
-def _kind(option: click.Option) -> OptionKind:
-    """What an option takes in a file."""
-    if option.name == "model":
-        return OptionKind.PAIRS
-    if option.is_flag:
-        return OptionKind.FLAG
-    is_path = isinstance(option.type, click.Path)
-    if option.multiple:
-        return OptionKind.PATHS if is_path else OptionKind.TEXTS
-    kinds = {click.INT: OptionKind.INTEGER, click.FLOAT: OptionKind.NUMBER}
-    if isinstance(option.type, MemorySize):
-        return OptionKind.SIZE
-    return OptionKind.PATH if is_path else kinds.get(option.type, OptionKind.TEXT)
+def all_commands(group: click.Group) -> Iterator[FarmCommand]:
+    """The commands below a group, at every depth."""
+    for command in group.commands.values():
+        if isinstance(command, FarmCommand):
+            yield command
+        elif isinstance(command, click.Group):
+            yield from all_commands(command)
 
 
 def _read_config(ctx: click.Context, _param: click.Parameter, value: str | None) -> None:
     """Take the defaults of the other options from the file and see that no variable is mistyped."""
-    known = _known_options()
-    check_variables(os.environ, known)
-    ctx.default_map = read_config(Path(value), known) if value else {}
+    ctx.default_map = {}
+    if value or any(name.startswith(VARIABLE_PREFIX) for name in os.environ):
+        known = _known_options()
+        check_variables(os.environ, known)
+        ctx.default_map = read_config(Path(value), known) if value else {}
 
 
 def _set_output(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
@@ -207,94 +299,29 @@ def _logs(output: Output, log_file: Path | None) -> Iterator[None]:
             handler.close()
 
 
-def _with(*options: Callable[[AnyCommand], AnyCommand]) -> Callable[[AnyCommand], AnyCommand]:
-    """All the options as one decorator, shown in this order."""
-
-    def decorate(command: AnyCommand) -> AnyCommand:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
-
-
-def _choice(values: type[StrEnum]) -> click.Choice[str]:
-    return click.Choice([value.value for value in values])
-
-
-# One option a line or two: a table to read, so the formatter leaves it alone.
-# fmt: off
-_option, _PATH = click.option, click.Path(path_type=Path)
-_eager = partial(_option, is_eager=True, expose_value=False)
-_speech = partial(_eager, is_flag=True, callback=_set_output, show_default="off")
-_flag = partial(_option, is_flag=True, show_default="off")
-
-_SPEAKING = _with(
-    _eager("--config", type=_PATH, show_default="none", callback=_read_config,
-           help="TOML file with options (video-quality = 18)."),
-    _speech("--json", help="Write the result as JSON to stdout."),
-    _speech("--quiet", help="No progress and no summary."),
-    _speech("--debug", help="Tracebacks, and everything that is logged."),
-    _option("--log-file", type=_PATH, show_default="none",
-            help="File that gets everything that is logged."),
-)
-_MEDIA = _with(
-    _option("-s", "--source", multiple=True, type=_PATH, show_default="none",
-            help="Image of the face to put in; may be given more than once."),
-    _option("-t", "--target", required=True, type=_PATH, help="Video or image to render."),
-    _option("-o", "--output", required=True, type=_PATH, help="File to write."),
-    _option("--overwrite/--no-overwrite", help="Replace an output that is there already."),
-    _option("--video-stream", type=int, show_default="the main one",
-            help="Index of the video stream among all streams of the file."),
-    _option("--keep-audio/--no-audio", default=True, help="Keep the sound."),
-    _flag("--keep-frames", help="Also write every output frame as PNG."),
-    _flag("--nsfw-filter", help="Refuse pornography; looks at a frame every 2 s, and at sources."),
-    _option("--c2pa-certificate", type=_PATH, show_default="none",
-            help="PEM chain of certificates to sign the output with (C2PA)."),
-    _option("--c2pa-key", type=_PATH, show_default="none", help="PEM private key that fits it."),
-)
-_FACES = _with(
-    _option("--frame-processor", multiple=True, default=["face_swapper"], metavar="NAME",
-            help="none, face_anonymizer, face_swapper or face_enhancer; several run in order."),
-    _flag("--many-faces", help="Work on every face, not on one person."),
-    _option("--detector", default="auto", metavar="NAME", help="auto, scrfd, yunet or cascade."),
-    _option("--anonymizer-method", type=_choice(AnonymizeMethod), default="blur",
-            help="What covers a face."),
-    _option("--anonymizer-shape", type=_choice(MaskShape), default="ellipse",
-            help="Outline of what covers a face."),
-    _option("--anonymizer-padding", type=float, default=0.3,
-            help="Share of the face box that is added on each side, 0 to 4."),
-    _option("--enhancer-blend", type=float, default=0.8,
-            help="Weight of the enhanced face, 0 to 1."),
-    _option("--models-dir", type=_PATH, show_default="below the user's cache",
-            help="Where model files lie."),
-    _option("--model", multiple=True, metavar="KIND=PATH", show_default="from --models-dir",
-            help="Model file for detector, recognizer, swapper, enhancer, parser or classifier."),
-    _flag("--allow-unverified-models", help="Take model files of unknown hash."),
-)
-_FARM = _with(
-    _option("--execution-provider", metavar="NAME", show_default="the best that loads",
-            help="tensorrt, cuda, migraphx, rocm, coreml, openvino, directml or cpu."),
-    _option("--execution-threads", type=int, show_default="by provider and cores",
-            help="Threads of each worker's networks, 1 to 1024."),
-    _option("--video-encoder", default="libx264", metavar="NAME",
-            help="libx264, libx265, libvpx-vp9, ffv1, or a hardware encoder by its name."),
-    _option("--video-quality", type=int, default=18,
-            help="0 (bit-exact lossless) to 51 (smallest)."),
-    _option("--encode-on", type=_choice(EncodeOn), default="worker",
-            help="Encode chunks in the workers, or all in the final task."),
-    _option("--max-memory", type=MemorySize(), show_default="1 GiB",
-            help="Memory for one worker's frames: GiB (4), or 500M, 2G."),
-    _option("--workers", type=int, show_default="by cores and GPUs", help="1 to 1024."),
-    _option("--chunk-seconds", type=float, show_default="about a keyframe distance",
-            help="Length of a chunk."),
-    _option("--address", show_default="a local one for this run", help="Ray to render on."),
-    _option("--job-dir", type=_PATH, show_default="beside the output",
-            help="Folder for the job's chunks."),
-    _option("--verify", type=_choice(VerifyLevel), default="quick",
-            help="How much of the finished file is checked."),
-)
-# fmt: on
+def _speaking() -> list[click.Parameter]:
+    """The options of every command that say how it speaks."""
+    speech: dict[str, Any] = {"is_eager": True, "expose_value": False}
+    flag = {**speech, "is_flag": True, "callback": _set_output, "show_default": "off"}
+    return [
+        click.Option(
+            ["--config"],
+            type=_PATH,
+            show_default="none",
+            callback=_read_config,
+            help="TOML file with options (video-quality = 18).",
+            **speech,
+        ),
+        click.Option(["--json"], help="Write the result as JSON to stdout.", **flag),
+        click.Option(["--quiet"], help="No progress and no summary.", **flag),
+        click.Option(["--debug"], help="Tracebacks, and everything that is logged.", **flag),
+        click.Option(
+            ["--log-file"],
+            type=_PATH,
+            show_default="none",
+            help="File that gets everything that is logged.",
+        ),
+    ]
 
 
 @click.group(cls=FarmGroup, context_settings={**_CONTEXT, "auto_envvar_prefix": None})
@@ -307,171 +334,53 @@ def main() -> None:
     """
 
 
-@main.command(context_settings=_CONTEXT)
-@_with(_MEDIA, _FACES, _FARM, _SPEAKING)
-@click.pass_obj
-def render(output: Output, /, log_file: Path | None, **values: Any) -> None:
-    """Render the faces of a video or image."""
-    with _logs(output, log_file):
-        report, manifest = _render(output, build_settings(values))
-        _show(output, report, manifest)
+_GROUPS = {
+    "models": "List, fetch, check and optimise model files.",
+}
+_COMMANDS = {
+    "render": ("cluster.commands:render", "Render the faces of a video or image."),
+    "preview": ("cluster.commands:preview", "Render a few frames to look at, before the whole."),
+    "demo": ("cluster.commands:demo", "Render a built-in clip and check the result."),
+    "doctor": ("farm.commands:doctor", "Say what this machine has and what is missing."),
+    "probe": ("scheduler.commands:probe", "Say what the farm sees in a file."),
+    "verify": (
+        "farm.commands:verify",
+        "Show and check the marks of an output: what altered it, and whether it is unchanged"
+        " since.",
+    ),
+    "models list": (
+        "farm.models.commands:list_models",
+        "Show the known models: licence, source, size, hash, and which are here.",
+    ),
+    "models pull": (
+        "farm.models.commands:pull_models",
+        "Fetch models by name, kind (swapper) or pack (buffalo_l).",
+    ),
+    "models path": (
+        "farm.models.commands:path_of_model",
+        "Print where a model lies, or the folder of all.",
+    ),
+    "models verify": (
+        "farm.models.commands:verify_models",
+        "Hash models anew: the named, or all that are here.",
+    ),
+    "models optimize": (
+        "farm.models.commands:optimize_model",
+        "Write a faster copy of a model; kept only if it comes near enough to its source.",
+    ),
+}
+"""By the words that call them: the function, and what it is for."""
 
 
-@main.command(context_settings=_CONTEXT)
-@click.option("--at", type=click.FloatRange(min=0), default=0.0, help="Where to begin, in seconds.")
-@click.option("-n", "--frames", type=click.IntRange(min=1), default=24, help="How many frames.")
-@_with(_MEDIA, _FACES, _FARM, _SPEAKING)
-@click.pass_obj
-def preview(
-    output: Output, /, log_file: Path | None, at: float, frames: int, **values: Any
-) -> None:
-    """Render a few frames to look at, before the whole."""
-    with _logs(output, log_file):
-        report, manifest = _render(output, build_settings(values), (at, frames))
-        _show(output, report, manifest)
-
-
-@main.command(context_settings=_CONTEXT)
-@click.option(
-    "-o", "--output", "folder", type=_PATH, default="facefarm-demo", help="Where to write."
-)
-@_SPEAKING
-@click.pass_obj
-def demo(output: Output, log_file: Path | None, folder: Path) -> None:
-    """Render a built-in clip and check the result."""
-    from farm.demo import check_demo, demo_lines, demo_settings, make_demo_clip
-
-    with _logs(output, log_file):
-        settings = demo_settings(folder)
-        make_demo_clip(settings.target)
-        report, manifest = _render(output, settings)
-        check = check_demo(settings.target, settings.output)
-        output.result({**manifest, "demo": check}, demo_lines(check, settings, report.fps))
-
-
-@main.command(context_settings=_CONTEXT)
-@click.option("--models-dir", type=_PATH, show_default="the user's cache", help="Where models lie.")
-@_SPEAKING
-@click.pass_obj
-def doctor(output: Output, log_file: Path | None, models_dir: Path | None) -> int:
-    """Say what this machine has and what is missing."""
-    from farm.doctor import doctor_lines, examine, is_fit
-
-    with _logs(output, log_file):
-        findings = examine(models_dir)
-        fit = is_fit(findings)
-        output.result({"fit": fit, "findings": findings}, doctor_lines(findings))
-        return 0 if fit else 3
-
-
-@main.command(context_settings=_CONTEXT)
-@click.argument("file", type=_PATH)
-@click.option("--video-stream", type=int, show_default="the main one", help="Stream to look at.")
-@_SPEAKING
-@click.pass_obj
-def probe(output: Output, log_file: Path | None, file: Path, video_stream: int | None) -> None:
-    """Say what the farm sees in a file."""
-    from scheduler.inspect import inspect_file
-
-    with _logs(output, log_file):
-        report = inspect_file(file, video_stream)
-        output.result(report, probe_lines(to_jsonable(report)))
-
-
-@main.command(context_settings=_CONTEXT)
-@click.argument("file", type=_PATH)
-@click.option("--rendered-from", type=_PATH, show_default="as the manifest says",
-              help="File that it was rendered from, to compare.")  # fmt: skip
-@_SPEAKING
-@click.pass_obj
-def verify(output: Output, log_file: Path | None, file: Path, rendered_from: Path | None) -> int:
-    """Show and check the marks of an output: what altered it, and whether it is unchanged since."""
-    from farm.marks.check import check_marks
-
-    with _logs(output, log_file):
-        report = check_marks(file, rendered_from)
-        output.result(report, report.lines)
-        return report.verdict.exit_code
-
-
-@main.group(context_settings=_CONTEXT)
-def models() -> None:
-    """List, fetch, check and optimise model files."""
-
-
-def _add_models_command(name: str, work: str, text: str, *options: Callable[[Any], Any]) -> None:
-    """Add `facefarm models NAME`, which calls `work` of `farm.models.commands`."""
-
-    @models.command(name, context_settings=_CONTEXT, help=text)
-    @_with(*options, _option("--models-dir", type=_PATH, show_default="below the user's cache",
-                             help="Where model files lie."), _SPEAKING)  # fmt: skip
-    @click.pass_obj
-    def run(output: Output, /, log_file: Path | None, **values: Any) -> int:
-        from farm.models import commands
-
-        with _logs(output, log_file):
-            document, lines, code = getattr(commands, work)(say=output.progress, **values)
-            output.result(document, lines)
-            return int(code)
-
-
-# fmt: off
-_add_models_command("list", "list_models",
-                    "Show the known models: licence, source, size, hash, and which are here.")
-_add_models_command(
-    "pull", "pull_models", "Fetch models by name, kind (swapper) or pack (buffalo_l).",
-    click.argument("names", nargs=-1, required=True),
-    _option("--from", "from_dir", type=_PATH, show_default="the network",
-            help="Folder to take them from."),
-)
-_add_models_command("path", "path_of_model", "Print where a model lies, or the folder of all.",
-                    click.argument("name", required=False))
-_add_models_command("verify", "verify_models", "Hash models anew: the named, or all that are here.",
-                    click.argument("names", nargs=-1))
-_add_models_command(
-    "optimize", "optimize_model",
-    "Write a faster copy of a model; kept only if it comes near enough to its source.",
-    click.argument("model"),
-    _option("--precision", type=click.Choice(["fp16", "int8"]), required=True,
-            help="Numbers to compute with."),
-    _option("--calibrate", multiple=True, type=_PATH, show_default="a built-in portrait",
-            help="Image or folder of faces, to calibrate with and compare on."),
-    _option("-o", "--output", type=_PATH, show_default="NAME.int8.onnx beside the model",
-            help="File to write."),
-    _option("--kind", show_default="that of a known model", help="What a model of yours does."),
-    _option("--execution-provider", metavar="NAME", default="cpu", help="What compares them."),
-    _option("--execution-threads", type=int, show_default="one for each core",
-            help="Threads of the networks."),
-    _option("--overwrite/--no-overwrite", help="Replace a copy that is there already."),
-    _flag("--allow-unverified-models", help="Take a model file of unknown hash."),
-)
-# fmt: on
-
-
-def _render(
-    output: Output, settings: RenderSettings, span: tuple[float, int] | None = None
-) -> tuple[RenderReport, dict[str, Any]]:
-    """Render a video on the farm or an image here, and write the manifest."""
-    from farm.preflight import check_render, is_image
-
-    check_environment()
-    check_render(settings)
-    limit = settings.max_memory_bytes
-    with (
-        open_display(sys.stderr, quiet=output.quiet, memory_limit_bytes=limit) as display,
-        _ctrl_c() as stop,
-    ):
-        if span is None and is_image(settings.target):
-            from farm.image_target import render_image
-
-            report = render_image(settings, display)
-        else:
-            from cluster.render import render_video
-
-            report = render_video(settings, display, span=span, stop=stop)
-    manifest = build_manifest(settings, report, created=datetime.now(UTC))
-    write_manifest(manifest_path(settings.output), manifest)
-    return report, manifest
+def _add_commands() -> None:
+    """Put the commands into their groups."""
+    groups: dict[str, click.Group] = {"": main}
+    for name, text in _GROUPS.items():
+        groups[name] = click.Group(name, help=text, context_settings=_CONTEXT)
+        main.add_command(groups[name])
+    for words, (place, text) in _COMMANDS.items():
+        group, _, name = words.rpartition(" ")
+        groups[group].add_command(FarmCommand(name, place, text))
 
 
 @contextmanager
@@ -485,12 +394,7 @@ def _ctrl_c() -> Iterator[StopRequest]:
         signal.signal(signal.SIGINT, before)
 
 
-def _show(output: Output, report: RenderReport, manifest: dict[str, Any]) -> None:
-    """Write the result; a source that did not decode as a whole has its own exit code."""
-    output.result(manifest, summary_lines(report))
-    if report.damage:
-        raise DamagedSource(damage_message(report))
-
+_add_commands()
 
 if __name__ == "__main__":
     main()

@@ -15,7 +15,6 @@ from farm.errors import InputError, SettingsError
 from farm.names import require_known
 from farm.settings import RenderSettings
 
-DETECTORS = ("auto", "scrfd", "yunet", "cascade")
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _LEAST_FREE_BYTES = 16 << 20
 
@@ -49,11 +48,10 @@ def check_render(settings: RenderSettings) -> None:
 
 
 def _check_names(settings: RenderSettings) -> None:
-    """Refuse unknown detectors, execution providers and encoders."""
+    """Refuse unknown execution providers and encoders."""
     from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS
     from farm.models.session import PROVIDERS
 
-    require_known("--detector", settings.processors.detector, DETECTORS)
     require_known("--video-encoder", settings.video_encoder, SOFTWARE_CODECS | HARDWARE_CODECS)
     if settings.execution_provider is not None:
         require_known("--execution-provider", settings.execution_provider.casefold(), PROVIDERS)

@@ -1,5 +1,6 @@
 """Settings of one render, checked when made: what the user asked for and nothing else.
 
+Each annotated field is an option of the command line, of TOML files and of the environment.
 Functions take the numbers that they need; this record crosses only the borders between the command
 line, the job and the manifest. Not for: facts about the machine or the file.
 """
@@ -9,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from farm.errors import SettingsError
+from farm.options import Option, OptionKind, check_ranges
 
 
 class EncodeOn(StrEnum):
@@ -44,75 +46,159 @@ class MaskShape(StrEnum):
     BOX = "box"
 
 
+DETECTORS = ("auto", "scrfd", "yunet", "cascade")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorSettings:
     """What the frame processors need to know; part of the job's identity."""
 
-    names: tuple[str, ...] = ("face_swapper",)
-    many_faces: bool = False
-    detector: str = "auto"
-    """`auto`, `scrfd`, `yunet` or `cascade`."""
-    anonymize_method: AnonymizeMethod = AnonymizeMethod.BLUR
-    anonymize_shape: MaskShape = MaskShape.ELLIPSE
-    anonymize_padding: float = 0.3
-    """Share of the face box that is added on each side."""
-    enhancer_blend: float = 0.8
-    """Weight of the enhanced face, 0 to 1."""
+    names: Annotated[
+        tuple[str, ...],
+        Option(
+            name="frame-processor",
+            metavar="NAME",
+            help="none, face_anonymizer, face_swapper or face_enhancer; several run in order.",
+        ),
+    ] = ("face_swapper",)
+    many_faces: Annotated[bool, Option(help="Work on every face, not on one person.")] = False
+    detector: Annotated[
+        str,
+        Option(metavar="NAME", choices=DETECTORS, help="auto, scrfd, yunet or cascade."),
+    ] = "auto"
+    anonymize_method: Annotated[
+        AnonymizeMethod, Option(name="anonymizer-method", help="What covers a face.")
+    ] = AnonymizeMethod.BLUR
+    anonymize_shape: Annotated[
+        MaskShape, Option(name="anonymizer-shape", help="Outline of what covers a face.")
+    ] = MaskShape.ELLIPSE
+    anonymize_padding: Annotated[
+        float,
+        Option(
+            name="anonymizer-padding",
+            help="Share of the face box that is added on each side, 0 to 4.",
+            low=0,
+            high=4,
+        ),
+    ] = 0.3
+    enhancer_blend: Annotated[
+        float, Option(help="Weight of the enhanced face, 0 to 1.", low=0, high=1)
+    ] = 0.8
 
     def __post_init__(self) -> None:
-        _in_range("--anonymizer-padding", self.anonymize_padding, 0.0, 4.0)
-        _in_range("--enhancer-blend", self.enhancer_blend, 0.0, 1.0)
+        check_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSettings:
     """One `facefarm render`, as asked for."""
 
-    target: Path
-    output: Path
-    sources: tuple[Path, ...] = ()
+    sources: Annotated[
+        tuple[Path, ...],
+        Option(
+            name="source",
+            short="s",
+            unset="none",
+            help="Image of the face to put in; may be given more than once.",
+        ),
+    ] = ()
+    target: Annotated[Path, Option(short="t", help="Video or image to render.")]
+    output: Annotated[Path, Option(short="o", help="File to write.")]
+    overwrite: Annotated[
+        bool, Option(off="no-overwrite", help="Replace an output that is there already.")
+    ] = False
+    video_stream: Annotated[
+        int | None,
+        Option(
+            unset="the main one",
+            help="Index of the video stream among all streams of the file.",
+        ),
+    ] = None
+    keep_audio: Annotated[bool, Option(off="no-audio", help="Keep the sound.")] = True
+    keep_frames: Annotated[bool, Option(help="Also write every output frame as PNG.")] = False
+    nsfw_filter: Annotated[
+        bool, Option(help="Refuse pornography; looks at a frame every 2 s, and at sources.")
+    ] = False
+    c2pa_certificate: Annotated[
+        Path | None,
+        Option(unset="none", help="PEM chain of certificates to sign the output with (C2PA)."),
+    ] = None
+    c2pa_key: Annotated[Path | None, Option(unset="none", help="PEM private key that fits it.")] = (
+        None
+    )
     processors: ProcessorSettings = field(default_factory=ProcessorSettings)
-    execution_provider: str | None = None
-    """Short name (`cuda`, `cpu` ...); None takes the best that the node really has."""
-    execution_threads: int | None = None
-    video_encoder: str = "libx264"
-    video_quality: int = 18
-    """0 (bit-exact lossless) to 51."""
-    max_memory_bytes: int | None = None
-    """Bound of one worker's frame queues and batches."""
-    keep_audio: bool = True
-    keep_frames: bool = False
-    workers: int | None = None
-    chunk_seconds: float | None = None
-    encode_on: EncodeOn = EncodeOn.WORKER
-    address: str | None = None
-    job_dir: Path | None = None
-    overwrite: bool = False
-    video_stream: int | None = None
-    """Index among all streams of the file; None takes the main video stream."""
-    models_dir: Path | None = None
-    models: tuple[tuple[str, Path], ...] = ()
-    """`--model KIND=PATH` pairs, which stand before the models directory."""
-    allow_unverified_models: bool = False
-    verify: VerifyLevel = VerifyLevel.QUICK
-    nsfw_filter: bool = False
-    """Whether a classifier looks at targets and sources first."""
-    c2pa_certificate: Path | None = None
-    c2pa_key: Path | None = None
+    models_dir: Annotated[
+        Path | None, Option(unset="below the user's cache", help="Where model files lie.")
+    ] = None
+    models: Annotated[
+        tuple[tuple[str, Path], ...],
+        Option(
+            name="model",
+            kind=OptionKind.PAIRS,
+            metavar="KIND=PATH",
+            unset="from --models-dir",
+            help="Model file for detector, recognizer, swapper, enhancer, parser or classifier.",
+        ),
+    ] = ()
+    """These stand before the models directory."""
+    allow_unverified_models: Annotated[bool, Option(help="Take model files of unknown hash.")] = (
+        False
+    )
+    execution_provider: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            unset="the best that loads",
+            help="tensorrt, cuda, migraphx, rocm, coreml, openvino, directml or cpu.",
+        ),
+    ] = None
+    execution_threads: Annotated[
+        int | None,
+        Option(
+            unset="by provider and cores",
+            help="Threads of each worker's networks, 1 to 1024.",
+            low=1,
+            high=1024,
+        ),
+    ] = None
+    video_encoder: Annotated[
+        str,
+        Option(
+            metavar="NAME",
+            help="libx264, libx265, libvpx-vp9, ffv1, or a hardware encoder by its name.",
+        ),
+    ] = "libx264"
+    video_quality: Annotated[
+        int, Option(help="0 (bit-exact lossless) to 51 (smallest).", low=0, high=51)
+    ] = 18
+    encode_on: Annotated[
+        EncodeOn, Option(help="Encode chunks in the workers, or all in the final task.")
+    ] = EncodeOn.WORKER
+    max_memory_bytes: Annotated[
+        int | None,
+        Option(
+            name="max-memory",
+            kind=OptionKind.SIZE,
+            unset="1 GiB",
+            help="Memory for one worker's frames: GiB (4), or 500M, 2G.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None, Option(unset="by cores and GPUs", help="1 to 1024.", low=1, high=1024)
+    ] = None
+    chunk_seconds: Annotated[
+        float | None,
+        Option(unset="about a keyframe distance", help="Length of a chunk.", above=0),
+    ] = None
+    address: Annotated[
+        str | None, Option(unset="a local one for this run", help="Ray to render on.")
+    ] = None
+    job_dir: Annotated[
+        Path | None, Option(unset="beside the output", help="Folder for the job's chunks.")
+    ] = None
+    verify: Annotated[VerifyLevel, Option(help="How much of the finished file is checked.")] = (
+        VerifyLevel.QUICK
+    )
 
     def __post_init__(self) -> None:
-        _in_range("--video-quality", self.video_quality, 0, 51)
-        for name, value in (
-            ("--execution-threads", self.execution_threads),
-            ("--workers", self.workers),
-        ):
-            if value is not None:
-                _in_range(name, value, 1, 1024)
-        if self.chunk_seconds is not None and not self.chunk_seconds > 0:
-            raise SettingsError(f"--chunk-seconds {self.chunk_seconds}: must be more than 0")
-
-
-def _in_range(option: str, value: float, low: float, high: float) -> None:
-    """Refuse a number outside `low` to `high`, both allowed."""
-    if not low <= value <= high:
-        raise SettingsError(f"{option} {value}: must be between {low} and {high}")
+        check_ranges(self)

@@ -20,8 +20,7 @@ from farm.models.catalogue import SCRFD, YUNET, ModelKind
 from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelFile, ModelStore
 from farm.names import require_known
-
-DETECTORS = ("auto", "scrfd", "yunet", "cascade")
+from farm.settings import DETECTORS
 
 
 class FaceDetector(Protocol):

@@ -35,14 +35,16 @@ _LOUD = 20.0
 """How many times the values of its companion in a batch exceed an item's own."""
 
 
+_TOOLS = ("onnxruntime.transformers.float16", "onnxruntime.quantization")
+
+
 def write_fp16(source: Path, target: Path) -> None:
     """Write `source` with 16-bit weights and sums; what it takes and gives stays 32 bits.
 
     Raises:
         ModelError: The graph cannot be converted.
     """
-    with _import_path_kept():
-        float16 = importlib.import_module("onnxruntime.transformers.float16")
+    float16 = _tool("onnxruntime.transformers.float16")
     try:
         model = onnx.load(str(source))
         unused = _unused(model)
@@ -71,7 +73,7 @@ def write_int8(
     Raises:
         ModelError: The graph has no convolution to convert, or cannot be converted.
     """
-    tools = importlib.import_module("onnxruntime.quantization")
+    tools = _tool("onnxruntime.quantization")
     prepared = cache.with_suffix(".onnx")
     unused, outer, inner = _prepare(source, prepared)
     if len(inner) <= float_first:
@@ -257,11 +259,16 @@ def _quiet() -> Iterator[None]:
         root.setLevel(before)
 
 
-@contextmanager
-def _import_path_kept() -> Iterator[None]:
-    """Undo what onnxruntime's tools add to the import path."""
+def _tool(name: str) -> Any:
+    """One of onnxruntime's tools.
+
+    They add a folder to the import path once, with the first of them, and find each other through
+    it; so all are imported together, and the path is left as it was.
+    """
     before = list(sys.path)
     try:
-        yield
+        for each in _TOOLS:
+            importlib.import_module(each)
     finally:
         sys.path[:] = before
+    return sys.modules[name]

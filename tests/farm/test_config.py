@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from farm.config import OptionKind, check_variables, parse_memory, parse_model, read_config
+from farm.config import check_variables, read_config
 from farm.errors import InputError, SettingsError
+from farm.options import OptionKind
 
 KNOWN = {
     "video_quality": OptionKind.INTEGER,
@@ -85,31 +86,3 @@ def test_only_variables_of_options_are_allowed() -> None:
     check_variables({"FACEFARM_VIDEO_QUALITY": "3", "PATH": "/bin", "MY_FACEFARM_X": "1"}, KNOWN)
     with pytest.raises(SettingsError, match=r"FACEFARM_DETECTR names no option.*FACEFARM_DETECTOR"):
         check_variables({"FACEFARM_DETECTR": "x"}, KNOWN)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("4", 4 << 30),
-        ("0.5", 1 << 29),
-        ("500M", 500 << 20),
-        ("2g", 2 << 30),
-        ("2 GiB", 2 << 30),
-        ("1T", 1 << 40),
-    ],
-)
-def test_memory_is_gib_unless_it_has_a_unit(text: str, size: int) -> None:
-    assert parse_memory(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "-1", "4X", "0", "10M", "G", "nan", "1e3"])
-def test_a_wrong_memory_size_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match="--max-memory"):
-        parse_memory(text)
-
-
-def test_a_model_is_a_kind_and_a_path() -> None:
-    assert parse_model("swapper=/m/a=b.onnx") == ("swapper", Path("/m/a=b.onnx"))
-    for text in ("swapper", "=a", "swapper="):
-        with pytest.raises(SettingsError, match="write KIND=PATH"):
-            parse_model(text)

@@ -134,7 +134,7 @@ def test_an_optimised_copy_is_made_and_described(stick: Path, tmp_path: Path) ->
 
 
 def test_options_of_the_subcommands_can_be_variables(stick: Path, tmp_path: Path) -> None:
-    env = {"FACEFARM_MODELS_DIR": str(tmp_path / "m"), "FACEFARM_FROM_DIR": str(stick)}
+    env = {"FACEFARM_MODELS_DIR": str(tmp_path / "m"), "FACEFARM_FROM": str(stick)}
     result = CliRunner().invoke(cli.main, ["models", "pull", "swap"], env=env)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "m" / "swap.onnx").is_file()
