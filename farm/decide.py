@@ -18,6 +18,7 @@ from farm.faces.cascade import NOTE as CASCADE_NOTE
 from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
 from farm.faces.recognise import Recogniser
 from farm.faces.source import source_embedding
+from farm.media.fields import editable
 from farm.media.frame import EditableFrame
 from farm.media.index import VideoIndex
 from farm.media.layout import editable_pix_fmt
@@ -189,9 +190,8 @@ def _reference(
 def _editable(index: VideoIndex, frame: VideoFrame) -> EditableFrame:
     stream = index.stream
     ready = frame.reformat(format=editable_pix_fmt(frame.format.name))
-    return EditableFrame(
-        ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
-    )
+    whole = editable(ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color)
+    return whole.pictures[0]
 
 
 def _floats(vector: NDArray[np.float32] | None) -> tuple[float, ...] | None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from farm.errors import ModelError
+from farm.faces.canvas import shares
 from farm.faces.detect import FaceDetector, choose_detector, detect_faces
 from farm.faces.face import Face
 from farm.faces.recognise import Recogniser
@@ -22,6 +23,9 @@ from farm.models.store import ModelStore
 from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
 from farm.processors.registry import load_processor
 from farm.settings import ProcessorSettings
+
+_SAME_FACE = 0.3
+"""Overlap from which the faces of two fields are one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,17 +97,19 @@ class FaceStage:
         if self._detector is None:
             return FaceCounts()
         started = time.perf_counter()
-        found = detect_faces(self._detector, frames)
+        pictures = [frame.pictures for frame in frames]
+        found = _of_both_fields(pictures, self._detector)
         batch = [
-            FaceFrame(frame=frame, faces=faces, selected=self._select(frame, faces))
-            for frame, faces in zip(frames, found, strict=True)
+            FaceFrame(frame=picture, faces=faces, selected=self._select(picture, faces))
+            for of_frame, of_fields in zip(pictures, found, strict=True)
+            for picture, faces in zip(of_frame, of_fields, strict=True)
         ]
         detected = time.perf_counter()
         for processor in self._processors:
             processor.process(batch)
         return FaceCounts(
-            faces=sum(len(faces) for faces in found),
-            frames_without_face=sum(not faces for faces in found),
+            faces=sum(len(faces[0]) for faces in found),
+            frames_without_face=sum(not faces[0] for faces in found),
             detect_s=detected - started,
             process_s=time.perf_counter() - detected,
         )
@@ -121,6 +127,35 @@ class FaceStage:
             reference=np.array(self._job.reference, dtype=np.float32),
             embed=lambda some: recogniser.embed(frame, some),
         )
+
+
+def _of_both_fields(
+    pictures: Sequence[Sequence[EditableFrame]], detector: FaceDetector
+) -> list[list[tuple[Face, ...]]]:
+    """Faces of each picture of each frame.
+
+    A face that is found in one field only is there in the other one too: half of its lines would be
+    left as they are.
+    """
+    found = iter(detect_faces(detector, [each for frame in pictures for each in frame]))
+    by_frame = [[next(found) for _ in frame] for frame in pictures]
+    return [
+        [faces + _elsewhere(faces, of_frame) for faces in of_frame]
+        if len(of_frame) > 1
+        else of_frame
+        for of_frame in by_frame
+    ]
+
+
+def _elsewhere(faces: tuple[Face, ...], fields: Sequence[tuple[Face, ...]]) -> tuple[Face, ...]:
+    """Faces of the fields that overlap none of these."""
+    others = [face for field in fields if field is not faces for face in field]
+    boxes = np.array([face.box_xyxy for face in faces], np.float32).reshape(-1, 4)
+    return tuple(
+        face
+        for face in others
+        if not len(boxes) or float(shares(face.box_xyxy, boxes).max()) < _SAME_FACE
+    )
 
 
 def load_processors(names: Sequence[str]) -> list[FrameProcessor]:

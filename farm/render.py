@@ -22,6 +22,7 @@ from farm.errors import ChunkError, FarmError
 from farm.media.chunk_file import EncodedPacket, write_chunk
 from farm.media.decode import ChunkDecoder
 from farm.media.encode import ChunkEncoder, header_of, with_first_picture
+from farm.media.fields import editable
 from farm.media.frame import EditableFrame
 from farm.media.layout import editable_pix_fmt
 from farm.media.packets import PacketBlock
@@ -155,9 +156,7 @@ class ChunkRenderer:
         if not self._faces.idle:
             pix_fmt = editable_pix_fmt(frame.format.name)
             frame = frame if pix_fmt == frame.format.name else frame.reformat(format=pix_fmt)
-        return EditableFrame(
-            frame, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
-        )
+        return editable(frame, rotation=stream.rotation, flipped=stream.flipped, color=stream.color)
 
     def _face_loop(self) -> None:
         while (items := _take(self._decoded, self._batch)) is not None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from farm.media.layout import ColorModel, PixelLayout
 from farm.media.stream import ColorTags
+from farm.media.tone import ToneMap, tone_map
 
 _LIMITED, _FULL = 1, 2
 _UNSPECIFIED = 2
@@ -43,12 +44,17 @@ class Conversion:
     """[3, 4]: native samples from B, G, R in 0..255 and 1."""
     black: tuple[int, ...]
     """Native sample of each component of a black pixel."""
+    tone: ToneMap | None = None
+    """How an HDR signal becomes that of a standard screen; None where it is one already."""
 
     def bgr(self, samples: list[NDArray[Any]]) -> NDArray[np.uint8]:
         """Native samples, one [h, w] array for each component, as a new [h, w, 3] BGR array."""
         if self.model is ColorModel.GRAY:
             return np.asarray(cv2.cvtColor(self.gray(samples), cv2.COLOR_GRAY2BGR), np.uint8)
         merged = cv2.merge(samples)
+        if self.tone is not None:
+            wide = cv2.transform(merged.astype(np.float32), self.to_bgr / np.float32(255))
+            return _rounded(self.tone.to_screen(np.asarray(wide, np.float32)))
         if self.model is ColorModel.RGB and self.depth == 8:
             return np.asarray(merged, np.uint8)
         wide = cv2.transform(merged.astype(np.uint16, copy=False), self.to_bgr)
@@ -60,10 +66,15 @@ class Conversion:
             return np.asarray(cv2.cvtColor(self.bgr(samples), cv2.COLOR_BGR2GRAY), np.uint8)
         scale, offset = _gray_scale(self)
         positive = np.maximum(samples[0], samples[0].dtype.type(self.black[0]))
+        if self.tone is not None:
+            signal = positive.astype(np.float32) * np.float32(scale / 255)
+            return _rounded(self.tone.to_screen_gray(signal + np.float32(offset / 255)))
         return np.asarray(cv2.convertScaleAbs(positive, alpha=scale, beta=offset), np.uint8)
 
     def native(self, region_bgr: NDArray[np.uint8]) -> list[NDArray[Any]]:
         """BGR [h, w, 3] as native samples at full resolution, one [h, w] array per component."""
+        if self.tone is not None:
+            return self._native_hdr(self.tone, region_bgr)
         if self.model is ColorModel.RGB and self.depth == 8:
             return list(cv2.split(region_bgr))
         # cv2 rounds 16 bit samples to the nearest; 8 bit ones come out one off at times.
@@ -74,6 +85,19 @@ class Conversion:
             wide = np.minimum(wide, np.uint16(2**self.depth - 1))
         return list(cv2.split(wide)[: len(self.black)])
 
+    def _native_hdr(self, tone: ToneMap, region_bgr: NDArray[np.uint8]) -> list[NDArray[Any]]:
+        signal = tone.to_signal(region_bgr.astype(np.float32) / np.float32(255))
+        wide = cv2.transform(signal * np.float32(255), self.from_bgr)
+        top = np.float32(2**self.depth - 1)
+        kind = np.uint8 if self.depth <= 8 else np.uint16
+        rounded: NDArray[Any] = np.clip(np.rint(wide), 0, top).astype(kind)
+        return list(cv2.split(rounded)[: len(self.black)])
+
+
+def _rounded(screen: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """A screen's signal 0..1 as 8-bit levels."""
+    return np.asarray(cv2.convertScaleAbs(screen, alpha=255.0), np.uint8)
+
 
 def conversion_for(layout: PixelLayout, color: ColorTags, width: int, height: int) -> Conversion:
     """The conversion of a stream with this layout and tags whose stored picture is that large."""
@@ -81,7 +105,8 @@ def conversion_for(layout: PixelLayout, color: ColorTags, width: int, height: in
     if space not in _KR_KB and space != 8:
         space = guessed_space(width, height)
     full = is_full_range(layout, color.range)
-    return _conversion(layout.model, layout.depth, space, full)
+    tone = tone_map(color.trc, color.primaries)
+    return _conversion(layout.model, layout.depth, space, full, tone)
 
 
 def guessed_space(width: int, height: int) -> int:
@@ -100,7 +125,9 @@ def is_full_range(layout: PixelLayout, range_tag: int) -> bool:
 
 
 @cache
-def _conversion(model: ColorModel, depth: int, space: int, full: bool) -> Conversion:
+def _conversion(
+    model: ColorModel, depth: int, space: int, full: bool, tone: ToneMap | None
+) -> Conversion:
     top = float(2**depth - 1)
     if model is ColorModel.RGB:
         forward, scale, offset = np.eye(3), np.full(3, top / 255), np.zeros(3)
@@ -119,6 +146,7 @@ def _conversion(model: ColorModel, depth: int, space: int, full: bool) -> Conver
         to_bgr=np.column_stack([inverse, -inverse @ offset]).astype(np.float32),
         from_bgr=np.column_stack([matrix, offset]).astype(np.float32),
         black=tuple(int(v) for v in offset[:count]),
+        tone=tone,
     )
 
 

@@ -54,6 +54,7 @@ class EditableFrame:
             ValueError: The rotation is no multiple of 90.
         """
         self._frame = frame
+        self._rows = frame.height
         self._rotation = check_rotation(rotation)
         self._flipped = flipped
         self._layout = layout_of(frame.format.name)
@@ -67,14 +68,19 @@ class EditableFrame:
         return self._frame
 
     @property
+    def pictures(self) -> tuple[EditableFrame, ...]:
+        """What faces are looked for in: the frame itself, or its two fields, each a moment."""
+        return (self,)
+
+    @property
     def width(self) -> int:
         """Width of the upright picture, in pixels."""
-        return upright_size(self._frame.width, self._frame.height, self._rotation)[0]
+        return self._size[0]
 
     @property
     def height(self) -> int:
         """Height of the upright picture, in pixels."""
-        return upright_size(self._frame.width, self._frame.height, self._rotation)[1]
+        return self._size[1]
 
     @property
     def touched(self) -> bool:
@@ -92,9 +98,7 @@ class EditableFrame:
         """
         stored = self._snap(self._stored_box(self._clip(box_xyxy)))
         region = self._convert.bgr([self._sample(i, stored) for i in range(self._count)])
-        used = box_to_upright(
-            stored, self._frame.width, self._frame.height, self._rotation, self._flipped
-        )
+        used = box_to_upright(stored, self._frame.width, self._rows, self._rotation, self._flipped)
         return np.ascontiguousarray(self._upright(region)), used
 
     def write_bgr(self, region_bgr: NDArray[np.uint8], mask: Mask, box_xyxy: Box) -> None:
@@ -147,6 +151,11 @@ class EditableFrame:
         self._touched = True
 
     @property
+    def _size(self) -> tuple[int, int]:
+        """Upright width and height of the rows that are edited here."""
+        return upright_size(self._frame.width, self._rows, self._rotation)
+
+    @property
     def _count(self) -> int:
         return len(self._layout.components)
 
@@ -155,23 +164,22 @@ class EditableFrame:
 
     def _clip(self, box_xyxy: Box, *, allow_empty: bool = False) -> Box:
         left, top, right, bottom = (int(v) for v in box_xyxy)
-        box = max(left, 0), max(top, 0), min(right, self.width), min(bottom, self.height)
+        width, height = self._size
+        box = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
         if not allow_empty and (box[0] >= box[2] or box[1] >= box[3]):
-            raise ValueError(
-                f"box {box_xyxy} holds nothing of a {self.width}x{self.height} picture"
-            )
+            raise ValueError(f"box {box_xyxy} holds nothing of a {width}x{height} picture")
         return box
 
     def _stored_box(self, box_xyxy: Box) -> Box:
-        frame = self._frame
-        return box_to_stored(box_xyxy, frame.width, frame.height, self._rotation, self._flipped)
+        width = self._frame.width
+        return box_to_stored(box_xyxy, width, self._rows, self._rotation, self._flipped)
 
     def _snap(self, stored: Box) -> Box:
         """The stored box grown to whole chroma samples, clipped to the picture."""
         grid_x, grid_y = self._layout.grid
         left, top = stored[0] // grid_x * grid_x, stored[1] // grid_y * grid_y
         right = min(-(-stored[2] // grid_x) * grid_x, self._frame.width)
-        return left, top, right, min(-(-stored[3] // grid_y) * grid_y, self._frame.height)
+        return left, top, right, min(-(-stored[3] // grid_y) * grid_y, self._rows)
 
     def _planes(self) -> list[Pixels]:
         """Views of every component over the whole picture, [rows, columns] of native samples."""
@@ -213,12 +221,12 @@ class EditableFrame:
     def _scaled(self, max_side_px: int | None, count: int | None = None) -> list[Pixels]:
         """Samples of the first `count` components of the whole picture, scaled down to a side."""
         width, height = self._frame.width, self._frame.height
-        whole = (0, 0, width, height)
+        whole = (0, 0, width, self._rows)
         indices = range(count or self._count)
-        if max_side_px is None or max(width, height) <= max_side_px:
-            return [self._sample(i, whole) for i in indices]
-        ratio = max_side_px / max(width, height)
+        ratio = 1.0 if max_side_px is None else min(1.0, max_side_px / max(width, height))
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+        if size == (width, self._rows):
+            return [self._sample(i, whole) for i in indices]
         return [self._shrunk(self._value(self._part(i, whole)), size) for i in indices]
 
     @staticmethod
