@@ -24,7 +24,9 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         frames_dir.mkdir(exist_ok=True)
     return RenderSetup(
         stream=stream,
-        encoder=intermediate_encoder(stream) if on_final else plan.encoder,
+        output=plan.output,
+        reshape=plan.reshape,
+        encoder=intermediate_encoder(plan.output) if on_final else plan.encoder,
         frame_rate=stream.frame_rate,
         fingerprint=plan.fingerprint,
         faces=plan.faces.job,
@@ -46,7 +48,7 @@ def finish_request(
         video_stream_index=plan.index.stream_index,
         output=settings.output.absolute(),
         chunk_paths=tuple(folder.chunk_path(chunk.chunk_index) for chunk in plan.chunks),
-        stream=plan.index.stream,
+        stream=plan.output,
         times=plan.frames.times,
         encoder=plan.encoder,
         encode_on=settings.encode_on,

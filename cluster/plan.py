@@ -18,7 +18,10 @@ from farm.media.encoders import EncoderChoice, choose_encoder, hardware_family
 from farm.media.hdr import HdrMetadata, read_hdr
 from farm.media.index import VideoIndex
 from farm.media.listing import FrameListing, shown_frames
+from farm.media.orientation import orientation_notes
 from farm.media.plan import FramePlan, cut_plan, plan_frames
+from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
+from farm.media.stream import StreamParameters
 from farm.models.session import choose_provider, execution_threads
 from farm.models.store import ModelStore
 from farm.settings import RenderSettings
@@ -34,6 +37,9 @@ class JobPlan:
     """All that is decided before the first chunk is rendered."""
 
     index: VideoIndex
+    output: StreamParameters
+    """The stream as it is encoded."""
+    reshape: Reshape
     frames: FramePlan
     chunks: list[Chunk]
     encoder: EncoderChoice
@@ -73,11 +79,13 @@ def plan_job(
     if span is not None:
         frames = cut_plan(frames, *span)
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
+    reshape = reshape_of(index.stream, settings.shape)
+    output = output_stream(index.stream, reshape)
     encoder, notes = choose_encoder(
-        settings.video_encoder, settings.video_quality, index.stream, hdr=_hdr(index)
+        settings.video_encoder, settings.video_quality, output, hdr=_hdr(index)
     )
     if hardware_family(encoder.encoder):
-        _try_encoder(encoder, index)
+        _try_encoder(encoder, output)
     workers = plan_workers(
         faces.job.provider,
         resources.cores,
@@ -89,6 +97,8 @@ def plan_job(
     identity = _identity(settings, index, frames, chunks, encoder, faces)
     return JobPlan(
         index=index,
+        output=output,
+        reshape=reshape,
         frames=frames,
         chunks=chunks,
         encoder=encoder,
@@ -96,7 +106,13 @@ def plan_job(
         workers=workers,
         input_sha256=input_sha256,
         fingerprint=fingerprint((input_sha256, *identity)),
-        notes=(*frames.notes, *notes, *faces.notes),
+        notes=(
+            *frames.notes,
+            *orientation_notes(index.stream.display_matrix),
+            *reshape_notes(index.stream, reshape),
+            *notes,
+            *faces.notes,
+        ),
     )
 
 
@@ -156,6 +172,7 @@ def _identity(
         index.stream_index,
         index.stream,
         encoder,
+        reshape_of(index.stream, settings.shape),
         settings.encode_on,
         settings.keep_frames,
         job.settings,
@@ -169,14 +186,14 @@ def _identity(
     )
 
 
-def _try_encoder(encoder: EncoderChoice, index: VideoIndex) -> None:
+def _try_encoder(encoder: EncoderChoice, output: StreamParameters) -> None:
     """Believe a hardware encoder only when it has encoded here.
 
     Raises:
         SetupError: It does not work on this machine.
     """
     try:
-        check_encoder(encoder, index.stream)
+        check_encoder(encoder, output)
     except EncoderError as error:
         raise SetupError(error.message) from error
 

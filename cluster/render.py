@@ -40,7 +40,7 @@ from farm.memory import PeakMemory
 from farm.models.hashes import sha256_of
 from farm.observer import RenderObserver
 from farm.report import RenderReport, Stage
-from farm.settings import RenderSettings
+from farm.settings import OnChange, RenderSettings
 from farm.stop import StopRequest
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch
@@ -134,7 +134,9 @@ class _Render:
     def _list(self, index: VideoIndex) -> FrameListing:
         with self._tally.stage(Stage.INDEX, "listing frames"):
             return list_frames(
-                index, lambda n: self._observer.stage(Stage.INDEX, f"listing frames: {n}")
+                index,
+                lambda n: self._observer.stage(Stage.INDEX, f"listing frames: {n}"),
+                any_shape=self._settings.shape.on_change is OnChange.SCALE,
             )
 
     def _job(

@@ -12,6 +12,7 @@ from pathlib import Path
 from farm.errors import ChunkError
 from farm.media.decode import DecodeRequest
 from farm.media.encoders import EncoderChoice
+from farm.media.reshape import Reshape
 from farm.media.stream import StreamParameters
 from farm.process import FaceJob
 
@@ -30,6 +31,10 @@ class RenderSetup:
     """What a worker must know of the job, once."""
 
     stream: StreamParameters
+    """The source's."""
+    output: StreamParameters
+    """As it is encoded; differs from the source's where another shape was asked for."""
+    reshape: Reshape
     encoder: EncoderChoice
     frame_rate: Fraction | None
     fingerprint: str

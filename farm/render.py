@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +26,10 @@ from farm.media.fields import editable
 from farm.media.frame import EditableFrame
 from farm.media.layout import editable_pix_fmt
 from farm.media.packets import PacketBlock
+from farm.media.reshape import Scaler, deinterlaced, steady
 from farm.models.session import batch_size
 from farm.process import FaceStage
+from farm.settings import OnChange
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 _MAX_QUEUED = 32
@@ -80,6 +82,8 @@ class ChunkRenderer:
         # OpenCV would take every core in each worker.
         cv2.setNumThreads(setup.decode_threads)
         self._faces = FaceStage(setup.faces, setup.threads)
+        size = setup.reshape.size
+        self._scaler = None if size is None else Scaler(size)
         room = queue_frames(setup)
         self._batch = min(room, _MAX_QUEUED)
         self._tasks: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
@@ -122,7 +126,8 @@ class ChunkRenderer:
             thread.join()
 
     def _decode_loop(self) -> None:
-        decoder = ChunkDecoder(self._setup.stream, self._setup.decode_threads)
+        any_shape = self._setup.reshape.on_change is OnChange.SCALE
+        decoder = ChunkDecoder(self._setup.stream, self._setup.decode_threads, any_shape=any_shape)
         while (work := self._tasks.get()) is not None:
             try:
                 self._decode(decoder, work)
@@ -133,14 +138,22 @@ class ChunkRenderer:
 
     def _decode(self, decoder: ChunkDecoder, work: _Work) -> None:
         """Decode one chunk into the first queue; time spent waiting there is not counted."""
-        frames = decoder.decode(work.task.request, work.blocks)
+        frames = self._frames(decoder, work)
+        if self._setup.reshape.deinterlace:
+            frames = deinterlaced(frames)
         while not work.dead:
             started = time.perf_counter()
-            decoded = next(frames, None)
+            frame = next(frames, None)
             work.result.decode_s += time.perf_counter() - started
-            if decoded is None:
+            if frame is None:
                 self._decoded.put(_Item(work, None))
                 return
+            self._decoded.put(_Item(work, self._editable(frame)))
+        decoder.close()
+
+    def _frames(self, decoder: ChunkDecoder, work: _Work) -> Iterator[VideoFrame]:
+        """Yield the frames of a chunk in the size and format of the stream."""
+        for decoded in decoder.decode(work.task.request, work.blocks):
             if decoded.frame is None:
                 raise LostFramesError(
                     f"chunk {work.task.chunk_index:05d}: frame "
@@ -148,8 +161,7 @@ class ChunkRenderer:
                 )
             if decoded.frame.is_corrupt:
                 work.result.corrupt.append(decoded.position)
-            self._decoded.put(_Item(work, self._editable(decoded.frame)))
-        decoder.close()
+            yield steady(decoded.frame, self._setup.stream)
 
     def _editable(self, frame: VideoFrame) -> EditableFrame:
         stream = self._setup.stream
@@ -207,11 +219,14 @@ class ChunkRenderer:
     def _encode(self, work: _Work, frame: EditableFrame) -> None:
         if work.encoder is None:
             work.encoder = ChunkEncoder(
-                self._setup.encoder, self._setup.stream, self._setup.frame_rate
+                self._setup.encoder, self._setup.output, self._setup.frame_rate
             )
         if self._setup.frames_dir is not None:
             _keep(self._setup.frames_dir, work.task, work.result.frames, frame)
-        work.packets += work.encoder.encode(frame.video_frame, work.result.frames)
+        picture = frame.video_frame
+        if self._scaler is not None:
+            picture = self._scaler.scale(picture)
+        work.packets += work.encoder.encode(picture, work.result.frames)
         work.result.frames += 1
 
     def _finish(self, work: _Work) -> None:
@@ -232,7 +247,7 @@ class ChunkRenderer:
                 "provider": self._setup.faces.provider,
             },
         }
-        header = header_of(work.encoder, self._setup.encoder, self._setup.stream, fields)
+        header = header_of(work.encoder, self._setup.encoder, self._setup.output, fields)
         header = with_first_picture(header, work.packets)
         path = self._setup.chunk_dir / chunk_name(work.task.chunk_index)
         write_chunk(path, header, work.packets)

@@ -7,12 +7,17 @@ line, the job and the manifest. Not for: facts about the machine or the file.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
+from farm.errors import SettingsError
 from farm.options import Option, OptionKind, check_ranges
+
+_MOST_PX = 16384
+"""Longest side of a picture that encoders take."""
 
 
 class EncodeOn(StrEnum):
@@ -89,6 +94,54 @@ class ProcessorSettings:
         check_ranges(self)
 
 
+class OnChange(StrEnum):
+    """What happens where the picture changes its size or format in mid-stream."""
+
+    REFUSE = "refuse"
+    """The render does not begin; the places are named."""
+    SCALE = "scale"
+    """Frames are brought to the size and format that the stream begins with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShapeSettings:
+    """What is changed of the picture beside its faces, because it was asked for."""
+
+    scale: Annotated[
+        str | None,
+        Option(metavar="WxH", unset="as it is", help="Size of the output, like 1280x720."),
+    ] = None
+    deinterlace: Annotated[bool, Option(help="Make interlaced frames progressive.")] = False
+    on_change: Annotated[
+        OnChange, Option(help="Where the picture's size or format changes in mid-stream.")
+    ] = OnChange.REFUSE
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.scale is not None:
+            parse_size(self.scale)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Width and height of `scale`."""
+        return None if self.scale is None else parse_size(self.scale)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of `WIDTHxHEIGHT`.
+
+    Raises:
+        SettingsError: It is not written like that, or no size that videos have.
+    """
+    match = re.fullmatch(r"([0-9]{1,5})[xX]([0-9]{1,5})", text.strip())
+    if match is None:
+        raise SettingsError(f"--scale {text}: write WIDTHxHEIGHT, like 1280x720")
+    size = int(match[1]), int(match[2])
+    if not all(2 <= side <= _MOST_PX for side in size):
+        raise SettingsError(f"--scale {text}: each side must be between 2 and {_MOST_PX}")
+    return size
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSettings:
     """One `facefarm render`, as asked for."""
@@ -127,6 +180,7 @@ class RenderSettings:
         None
     )
     processors: ProcessorSettings = field(default_factory=ProcessorSettings)
+    shape: ShapeSettings = field(default_factory=ShapeSettings)
     models_dir: Annotated[
         Path | None, Option(unset="below the user's cache", help="Where model files lie.")
     ] = None

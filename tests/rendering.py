@@ -18,9 +18,10 @@ from farm.media.decode import DecodeRequest
 from farm.media.encode import decode_packets
 from farm.media.encoders import choose_encoder
 from farm.media.index import IndexClass, VideoIndex, build_index
-from farm.media.listing import list_frames
+from farm.media.listing import FrameListing, list_frames
 from farm.media.packets import PacketBlock, PacketReader
 from farm.media.plan import FramePlan, plan_frames
+from farm.media.reshape import Reshape
 from farm.models.store import ModelStore
 from farm.process import FaceJob
 from farm.settings import ProcessorSettings
@@ -47,15 +48,19 @@ def job_for(
     *,
     chunk_seconds: float | None = None,
     faces: FaceJob | None = None,
+    listing: FrameListing | None = None,
     **changes: Any,
 ) -> Job:
     """Plan the lossless render of a video; `changes` are those of its `RenderSetup`."""
     index = build_index(path)
-    listing = None if index.index_class is IndexClass.TRUSTED else list_frames(index)
+    if listing is None and index.index_class is IndexClass.UNTRUSTED:
+        listing = list_frames(index)
     plan = plan_frames(index, listing)
     chunk_dir.mkdir(parents=True, exist_ok=True)
     setup = RenderSetup(
         stream=index.stream,
+        output=index.stream,
+        reshape=Reshape(),
         encoder=choose_encoder("ffv1", 0, index.stream)[0],
         frame_rate=index.stream.frame_rate,
         fingerprint="job",

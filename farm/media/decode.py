@@ -108,9 +108,17 @@ def _set_color(context: Any, color: ColorTags) -> None:
 class ChunkDecoder:
     """Decodes one request after another, going on where it stands when the next one follows."""
 
-    def __init__(self, stream: StreamParameters, threads: int) -> None:
+    def __init__(self, stream: StreamParameters, threads: int, *, any_shape: bool = False) -> None:
+        """Decode packets of a stream.
+
+        Args:
+            stream: Its parameters.
+            threads: Of the decoder, 0 lets it choose.
+            any_shape: Whether frames may have another size or format than the stream.
+        """
         self._stream = stream
         self._threads = threads
+        self._any_shape = any_shape
         self._context: VideoCodecContext | None = None
         self._fed = 0
         self._inside: set[int] = set()
@@ -152,7 +160,8 @@ class ChunkDecoder:
             if frame.is_corrupt and not request.proven:
                 self._ask_earlier(request)
             yield from _lost_frames(following, place)
-            self._check(frame)
+            if not self._any_shape:
+                self._check(frame)
             yield DecodedFrame(position=place, frame=frame)
             following = place + 1
             if following == len(request.wanted):
@@ -284,7 +293,7 @@ class ChunkDecoder:
         if here != (stream.width, stream.height, stream.pix_fmt):
             raise MediaError(
                 f"the picture changes from {stream.width}x{stream.height} {stream.pix_fmt} to "
-                f"{here[0]}x{here[1]} {here[2]}; cut the file there and render the parts"
+                f"{here[0]}x{here[1]} {here[2]}; give --on-change scale, or cut the file there"
             )
 
 

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 
 from farm.errors import MediaError
 from farm.media.damage import find_damage
-from farm.media.keyframes import is_predicted_h264
+from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
+from farm.media.parameter_sets import split_sets
 from farm.media.probe import main_video_stream, open_container, read_parameters
 from farm.media.stream import StreamParameters
 
@@ -33,6 +34,7 @@ _HIDING_CODECS = frozenset({"vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav
 _UNTIMED_FORMATS = frozenset(
     {"avi", "h264", "hevc", "mpegvideo", "m4v", "obu", "vvc", "h263", "vc1"}
 )
+_CHANGING_SIDE_DATA = frozenset({"new_extradata", "param_change"})
 _KEYFRAME, _DISCARD, _CORRUPT = 1, 2, 4
 
 
@@ -83,6 +85,8 @@ class _Reading:
     ends: dict[int, int] = field(default_factory=dict)
     """By stream: end of its last packet, in its ticks."""
     broken: str = ""
+    headers: set[bytes] = field(default_factory=set)
+    """What keyframes say of the pictures' size and format; one thing, where it never changes."""
 
     def add(self, packet: Packet[Any], keyframe: bool) -> None:
         """Append a packet of the main stream."""
@@ -92,6 +96,15 @@ class _Reading:
         self.flags.append(
             _KEYFRAME * keyframe + _DISCARD * packet.is_discard + _CORRUPT * packet.is_corrupt
         )
+
+    def see_header(self, packet: Packet[Any], stream: StreamParameters) -> None:
+        """Note what a keyframe, or the container with it, says of the pictures."""
+        header = stream_header(stream.codec, memoryview(packet), stream.extradata)
+        for data in packet.iter_sidedata():
+            if data.data_type in _CHANGING_SIDE_DATA:
+                header += bytes(data)
+        if header:
+            self.headers.add(header)
 
     def table(self) -> NDArray[np.int64]:
         """Return [4, n]: pts, dts, durations and sizes."""
@@ -147,6 +160,7 @@ def _index(
     name, duration = container.format.name, container.duration
     reasons = _distrust(name, stream, pts, dts, keyframes, discarded)
     reasons += ["damaged"] if damage else []
+    reasons += ["the stream's headers change"] if len(reading.headers) > 1 else []
     return VideoIndex(
         path=path,
         container=name,
@@ -179,6 +193,11 @@ def _read(container: InputContainer, video: VideoStream, stream: StreamParameter
     """Demux the whole file, keeping the table of the video stream and the end of all streams."""
     is_h264 = stream.codec == "h264"
     reading = _Reading()
+    reading.headers |= {
+        unit
+        for unit in split_sets(stream.codec, stream.extradata)
+        if is_sequence(stream.codec, unit)
+    }
     try:
         for packet in container.demux():
             if not packet.size:
@@ -192,6 +211,8 @@ def _read(container: InputContainer, video: VideoStream, stream: StreamParameter
                 if key and is_h264:
                     key = not is_predicted_h264(memoryview(packet), stream.extradata)
                 reading.add(packet, key)
+                if packet.is_keyframe:
+                    reading.see_header(packet, stream)
     except av.FFmpegError as error:
         reading.broken = str(error.strerror or error)
     return reading

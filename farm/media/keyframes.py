@@ -12,6 +12,12 @@ _SLICE, _IDR = 1, 5
 _PREDICTED = frozenset({0, 1, 3})
 """Slice types P, B and SP, modulo 5."""
 _HEADER_BYTES = 12
+_SEQUENCE_KINDS = {"h264": 7, "hevc": 33}
+"""Type of a sequence parameter set."""
+_PICTURE_KINDS = {"h264": frozenset({1, 2, 5}), "hevc": frozenset(range(32))}
+_MPEG2_SEQUENCE = b"\0\0\1\xb3"
+_MPEG2_HEADER_BYTES, _MPEG2_SEARCHED = 8, 256
+"""A sequence header up to its rate: width, height, shape and rate of the pictures."""
 
 
 def is_predicted_h264(data: memoryview, extradata: bytes) -> bool:
@@ -35,6 +41,44 @@ def is_predicted_h264(data: memoryview, extradata: bytes) -> bool:
             )
         at = _next_unit(data, at, length_bytes)
     return False
+
+
+def is_sequence(codec: str, unit: bytes) -> bool:
+    """Whether a unit of H.264 or HEVC is a sequence parameter set."""
+    kind = unit[0] & 31 if codec == "h264" else unit[0] >> 1 & 63
+    return _SEQUENCE_KINDS.get(codec) == kind
+
+
+def stream_header(codec: str, data: memoryview, extradata: bytes) -> bytes:
+    """What a keyframe's packet itself says of the size and format of the pictures.
+
+    Two packets that say different things may show pictures of different sizes. Empty where it says
+    nothing, or the codec is not one of H.264, HEVC and MPEG-2.
+
+    Args:
+        codec: Name of the decoder.
+        data: The packet.
+        extradata: Of the stream; says how units are delimited.
+    """
+    if codec == "mpeg2video":
+        at = bytes(data[:_MPEG2_SEARCHED]).find(_MPEG2_SEQUENCE)
+        return b"" if at < 0 else bytes(data[at : at + _MPEG2_HEADER_BYTES])
+    if codec not in _SEQUENCE_KINDS:
+        return b""
+    in_lengths = len(extradata) > 22 and extradata[0] == 1
+    place = 4 if codec == "h264" else 21
+    length_bytes = (extradata[place] & 3) + 1 if in_lengths else 0
+    at = _next_unit(data, 0, length_bytes)
+    while 0 <= at < len(data):
+        kind = data[at] & 31 if codec == "h264" else data[at] >> 1 & 63
+        following = _next_unit(data, at, length_bytes)
+        if kind == _SEQUENCE_KINDS[codec]:
+            end = following - (length_bytes or len(_START_CODE)) if following > 0 else len(data)
+            return bytes(data[at:end]).rstrip(b"\0")
+        if kind in _PICTURE_KINDS[codec]:
+            return b""
+        at = following
+    return b""
 
 
 def _next_unit(data: memoryview, at: int, length_bytes: int) -> int:

@@ -23,6 +23,9 @@ from farm.errors import MediaError
 from farm.media.index import NO_PTS, VideoIndex, video_packets
 from farm.media.probe import open_container
 
+_MOST_PLACES = 5
+"""Places of change that a message names."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FrameListing:
@@ -38,7 +41,12 @@ class FrameListing:
     """Packets that the decoder refused."""
 
 
-def list_frames(index: VideoIndex, progress: Callable[[int], None] | None = None) -> FrameListing:
+def list_frames(
+    index: VideoIndex,
+    progress: Callable[[int], None] | None = None,
+    *,
+    any_shape: bool = False,
+) -> FrameListing:
     """Decode the whole stream once and list what it shows.
 
     Damaged files are decoded on one thread, so that error concealment is the same every time.
@@ -46,23 +54,28 @@ def list_frames(index: VideoIndex, progress: Callable[[int], None] | None = None
     Args:
         index: The index of the file.
         progress: Called with the number of frames listed so far, now and then.
+        any_shape: Whether frames may have another size or format than the stream.
 
     Raises:
-        MediaError: Nothing decodes, or the picture changes its size or format on the way.
+        MediaError: Nothing decodes, or the picture changes its size or format on the way; names the
+            places.
     """
     packets, corrupt = array("q"), bytearray()
+    shapes = _Shapes(index)
     failed: list[int] = []
     with open_container(index.path) as container:
         stream = _stream(container, index)
         stream.codec_context.thread_count = 1 if index.damage else 0
         for frame in _decode(container, stream, failed):
-            check_frame_format(index, frame)
+            shapes.see(frame)
             packets.append(-1 if frame.pts is None else frame.pts)
             corrupt.append(frame.is_corrupt)
             if progress and len(packets) % 100 == 0:
                 progress(len(packets))
     if not packets:
         raise MediaError(f"{index.path}: no frame of the video decodes; the file may be damaged")
+    if not any_shape:
+        shapes.check()
     numbers = np.array(packets, dtype=np.int64)
     return FrameListing(
         packets=numbers,
@@ -81,22 +94,49 @@ def shown_frames(index: VideoIndex) -> Iterator[VideoFrame]:
         yield from _decode(container, _stream(container, index), [])
 
 
-def check_frame_format(index: VideoIndex, frame: VideoFrame) -> None:
-    """Refuse a frame whose size or format is not that of the stream.
+class _Shapes:
+    """Where the picture changes its size or format."""
 
-    Raises:
-        MediaError: It differs; names both and the time.
-    """
-    stream = index.stream
-    here = (frame.width, frame.height, frame.format.name)
-    if here != (stream.width, stream.height, stream.pix_fmt):
-        pts = NO_PTS if frame.pts is None else int(index.pts[frame.pts])
-        place = "" if pts == NO_PTS else f" at {float(pts * stream.time_base):.2f} s"
-        whole = f"{stream.width}x{stream.height} {stream.pix_fmt}"
+    def __init__(self, index: VideoIndex) -> None:
+        self._index = index
+        stream = index.stream
+        self._first = self._last = (stream.width, stream.height, stream.pix_fmt)
+        self._changes: list[str] = []
+        self._count = 0
+
+    def see(self, frame: VideoFrame) -> None:
+        """Take the next frame into account."""
+        here = (frame.width, frame.height, frame.format.name)
+        if here == self._last:
+            return
+        self._last = here
+        self._count += 1
+        if self._count <= _MOST_PLACES:
+            self._changes.append(f"{_shape(here)}{self._place(frame)}")
+
+    def check(self) -> None:
+        """Refuse a stream that changed.
+
+        Raises:
+            MediaError: It did; names the places.
+        """
+        if not self._count:
+            return
+        more = "" if self._count <= _MOST_PLACES else f" and {self._count - _MOST_PLACES} more"
         raise MediaError(
-            f"{index.path}: the picture changes from {whole} to {here[0]}x{here[1]} {here[2]}"
-            f"{place}; cut the file there and render the parts"
+            f"{self._index.path}: the picture changes from {_shape(self._first)} to "
+            f"{', '.join(self._changes)}{more}; give --on-change scale to bring all frames to the "
+            "first size and format, or cut the file there"
         )
+
+    def _place(self, frame: VideoFrame) -> str:
+        pts = NO_PTS if frame.pts is None else int(self._index.pts[frame.pts])
+        seconds = float(pts * self._index.stream.time_base)
+        return "" if pts == NO_PTS else f" at {seconds:.2f} s"
+
+
+def _shape(shape: tuple[int, int, str]) -> str:
+    return f"{shape[0]}x{shape[1]} {shape[2]}"
 
 
 def _stream(container: InputContainer, index: VideoIndex) -> VideoStream:

@@ -47,6 +47,16 @@ def orientation_of(display_matrix: Sequence[int]) -> tuple[int, bool]:
     return 0, False
 
 
+def orientation_notes(display_matrix: Sequence[int] | None) -> tuple[str, ...]:
+    """What is to be said of a display matrix: that it is ignored where it makes no sense."""
+    if display_matrix is None or orientation_of(display_matrix) != (0, False):
+        return ()
+    a, b, c, d = (int(display_matrix[i]) for i in (0, 1, 3, 4))
+    if a == d and a > 0 and not b and not c:
+        return ()
+    return ("the file's rotation is no quarter turn: it is ignored, pictures are taken as stored",)
+
+
 def check_rotation(rotation: int) -> int:
     """The same rotation as one of 0, 90, 180, 270.
 

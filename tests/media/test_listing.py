@@ -33,7 +33,7 @@ def test_shown_frames_are_the_frames_with_the_packet_s_number_as_pts(
 
 def test_a_picture_that_changes_its_size_is_refused_with_its_place(media_studio: Studio) -> None:
     index = build_index(media_studio.path("size_changes.ts"))
-    with pytest.raises(MediaError, match=r"160x96 .* to 96x64 .* at \d+\.\d\d s; cut the file"):
+    with pytest.raises(MediaError, match=r"160x96 .* to 96x64 .* at \d+\.\d\d s; .*cut the file"):
         list_frames(index)
 
 
