@@ -10,11 +10,11 @@ from dataclasses import dataclass
 
 from cluster.runtime import Resources
 from farm.decide import FaceDecision, decide
+from farm.encoder_trial import try_choice
 from farm.environment import farm_version, installed_version
-from farm.errors import EncoderError, SetupError
+from farm.errors import SetupError
 from farm.job_folder import fingerprint
-from farm.media.encode import check_encoder
-from farm.media.encoders import EncoderChoice, choose_encoder, hardware_family
+from farm.media.encoders import EncoderChoice, choose_encoder
 from farm.media.hdr import HdrMetadata, read_hdr
 from farm.media.index import VideoIndex
 from farm.media.listing import FrameListing, shown_frames
@@ -82,9 +82,13 @@ def plan_job(
     reshape = reshape_of(index.stream, settings.shape)
     output = output_stream(index.stream, reshape)
     encoder, notes = choose_encoder(
-        settings.video_encoder, settings.video_quality, output, hdr=_hdr(index)
+        settings.video_encoder,
+        settings.video_quality,
+        output,
+        hdr=_hdr(index),
+        settings=settings.encoding,
     )
-    if hardware_family(encoder.encoder):
+    if encoder.family:
         _try_encoder(encoder, output)
     workers = plan_workers(
         faces.job.provider,
@@ -192,10 +196,9 @@ def _try_encoder(encoder: EncoderChoice, output: StreamParameters) -> None:
     Raises:
         SetupError: It does not work on this machine.
     """
-    try:
-        check_encoder(encoder, output)
-    except EncoderError as error:
-        raise SetupError(error.message) from error
+    trial = try_choice(encoder, output)
+    if trial.problem is not None:
+        raise SetupError(trial.problem)
 
 
 def _hdr(index: VideoIndex) -> HdrMetadata | None:

@@ -21,7 +21,7 @@ from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
 from farm.errors import ChunkError, FarmError
 from farm.media.chunk_file import EncodedPacket, write_chunk
 from farm.media.decode import ChunkDecoder
-from farm.media.encode import ChunkEncoder, header_of, with_first_picture
+from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.fields import editable
 from farm.media.frame import EditableFrame
 from farm.media.layout import editable_pix_fmt
@@ -247,8 +247,9 @@ class ChunkRenderer:
                 "provider": self._setup.faces.provider,
             },
         }
-        header = header_of(work.encoder, self._setup.encoder, self._setup.output, fields)
-        header = with_first_picture(header, work.packets)
+        header = chunk_header(
+            work.encoder, self._setup.encoder, self._setup.output, work.packets, fields
+        )
         path = self._setup.chunk_dir / chunk_name(work.task.chunk_index)
         write_chunk(path, header, work.packets)
         result.bytes = path.stat().st_size

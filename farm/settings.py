@@ -51,6 +51,9 @@ class MaskShape(StrEnum):
     BOX = "box"
 
 
+_RATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+_LEAST_RATE, _MOST_RATE = 1_000, 2_000_000_000
+
 DETECTORS = ("auto", "scrfd", "yunet", "cascade")
 
 
@@ -143,6 +146,96 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSettings:
+    """What is asked of the encoder beside its name and its quality."""
+
+    hardware: Annotated[
+        bool,
+        Option(
+            name="hardware-encoder",
+            off="no-hardware-encoder",
+            help="Let a hardware encoder of the same codec take the place of a software encoder.",
+        ),
+    ] = True
+    preset: Annotated[
+        str | None,
+        Option(
+            metavar="NAME",
+            unset="the best that keeps pace",
+            help="Preset of exactly the encoder that is named.",
+        ),
+    ] = None
+    bitrate: Annotated[
+        str | None,
+        Option(
+            metavar="RATE",
+            unset="by --video-quality",
+            help="Bits per second of the video (4M, 900k), instead of a quality.",
+        ),
+    ] = None
+    maxrate: Annotated[
+        str | None,
+        Option(metavar="RATE", unset="none", help="Bits per second that are never exceeded."),
+    ] = None
+    two_pass: Annotated[
+        bool, Option(help="Look at the whole video before --bitrate is spent on it.")
+    ] = False
+    pix_fmt: Annotated[
+        str | None,
+        Option(metavar="NAME", unset="the source's, or the nearest", help="Pixel format."),
+    ] = None
+    options: Annotated[
+        tuple[str, ...],
+        Option(
+            name="encoder-option",
+            metavar="NAME=VALUE",
+            unset="none",
+            help="Option of exactly the encoder that is named; may be given more than once.",
+        ),
+    ] = ()
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        for name, text in (("--bitrate", self.bitrate), ("--maxrate", self.maxrate)):
+            if text is not None:
+                bits_per_s(name, text)
+        if self.two_pass and self.bitrate is None:
+            raise SettingsError("--two-pass: says how --bitrate is spent; give that too")
+        for text in self.options:
+            if not all(part.strip() for part in (text + " ").partition("=")):
+                raise SettingsError(f"--encoder-option {text}: write NAME=VALUE, like aq-mode=3")
+
+    @property
+    def named_options(self) -> tuple[tuple[str, str], ...]:
+        """Name and value of each encoder option."""
+        pairs = (text.partition("=") for text in self.options)
+        return tuple((name.strip(), value.strip()) for name, _, value in pairs)
+
+    @property
+    def needs_whole(self) -> bool:
+        """Whether the encoder must see the whole video to do what is asked."""
+        return bool(self.bitrate or self.maxrate or self.two_pass)
+
+    @property
+    def insists(self) -> bool:
+        """Whether something is asked that only the very encoder that is named understands."""
+        return bool(self.preset or self.options or self.two_pass)
+
+
+def bits_per_s(option: str, text: str) -> int:
+    """Bits per second of a text like `4M`, `2.5M` or `900k`.
+
+    Raises:
+        SettingsError: It is no rate.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([kKmM]?)", text.strip())
+    rate = 0 if match is None else round(float(match[1]) * _RATE_UNITS[match[2].lower()])
+    if not _LEAST_RATE <= rate <= _MOST_RATE:
+        raise SettingsError(f"{option} {text}: write bits per second, like 4M or 900k")
+    return rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSettings:
     """One `facefarm render`, as asked for."""
 
@@ -219,12 +312,16 @@ class RenderSettings:
         str,
         Option(
             metavar="NAME",
-            help="libx264, libx265, libvpx-vp9, ffv1, or a hardware encoder by its name.",
+            help=(
+                "libx264, libx265, libvpx-vp9 and libsvtav1 stand for their codec, coded by the "
+                "best encoder that works; a hardware encoder's name for itself; or ffv1."
+            ),
         ),
     ] = "libx264"
     video_quality: Annotated[
         int, Option(help="0 (bit-exact lossless) to 51 (smallest).", low=0, high=51)
     ] = 18
+    encoding: EncoderSettings = field(default_factory=EncoderSettings)
     encode_on: Annotated[
         EncodeOn, Option(help="Encode chunks in the workers, or all in the final task.")
     ] = EncodeOn.WORKER
@@ -256,3 +353,11 @@ class RenderSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        rate = self.encoding.bitrate or self.encoding.maxrate
+        if rate and self.video_quality == 0:
+            raise SettingsError(f"--video-quality 0 knows no rate of {rate}: leave one of them out")
+        if self.encoding.needs_whole and self.encode_on is EncodeOn.WORKER:
+            raise SettingsError(
+                "--encode-on worker: a rate is kept over the whole video, which only "
+                "--encode-on final sees; leave one of them out"
+            )

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from farm.chunk_task import ChunkTask, RenderSetup
+from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import read_header, read_packets
 from farm.media.decode import DecodeRequest
-from farm.media.encode import decode_packets
 from farm.media.encoders import choose_encoder
 from farm.media.index import IndexClass, VideoIndex, build_index
 from farm.media.listing import FrameListing, list_frames

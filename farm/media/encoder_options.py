@@ -1,17 +1,20 @@
-"""The options of each encoder: presets, and the quality 0 to 51 on the encoder's own scale.
+"""The options of each software encoder, and what options depend on.
 
 Quality 0 is bit-exact lossless, by the one way that is really lossless at every depth. No option
-may make bytes depend on the machine. Not for: choosing an encoder (`farm.media.encoders`).
+may make bytes depend on the machine. Not for: hardware encoders (`farm.media.hardware_options`) or
+choosing one (`farm.media.encoders`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 
 from farm.media.hdr import HdrMetadata
 
 Options = dict[str, str]
+OptionsOf = Callable[["EncoderTask"], Options]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,18 +22,32 @@ class EncoderTask:
     """What the options of an encoder depend on."""
 
     quality: int
-    """0 (lossless) to 51."""
+    """0 (lossless) to 51; not looked at where there is a bit rate."""
     width: int
     height: int
     threads: int
+    frame_rate: Fraction = Fraction(25)
+    preset: str | None = None
+    """None takes the farm's."""
+    bitrate: int | None = None
+    """Bits per second to spend; None for constant quality."""
+    maxrate: int | None = None
+    """Bits per second that are never exceeded."""
     interlaced: bool = False
     limited_only: bool = False
     """Whether the stream says limited range and nothing else of its colour."""
     hdr: HdrMetadata | None = None
 
+    @property
+    def lossless(self) -> bool:
+        """Whether each sample must come back as it was."""
+        return self.quality == 0 and self.bitrate is None
+
 
 _QUALITY_STEPS = 51
 _VPX_STEPS = 63
+_BUFFER_S = 2
+"""Seconds of `maxrate` that a decoder's buffer holds."""
 
 
 def x264(task: EncoderTask) -> Options:
@@ -42,19 +59,19 @@ def x264(task: EncoderTask) -> Options:
         params.append(f"mastering-display={task.hdr.mastering_display}")
     if task.hdr and task.hdr.content_light:
         params.append("cll={},{}".format(*task.hdr.content_light))
-    options = {"preset": "medium", "x264-params": ":".join(params)}
+    options = {"preset": task.preset or "medium", "x264-params": ":".join(params)}
     if task.interlaced:
         options["flags"] = "+ildct+ilme"
-    if task.quality == 0:
+    if task.lossless:
         return options | {"qp": "0"}
-    return options | {"tune": "film", "crf": str(task.quality)}
+    return options | {"tune": "film"} | rate_options(task, {"crf": str(task.quality)})
 
 
 def x265(task: EncoderTask) -> Options:
     """`libx265`: parameter sets at every keyframe, no SEI that names the machine."""
     params = ["open-gop=0", "repeat-headers=1", "info=0", "log-level=error"]
     params += [f"pools={task.threads}", f"frame-threads={max(1, task.threads // 2)}"]
-    if task.quality == 0:
+    if task.lossless:
         params.append("lossless=1")
     if task.limited_only:
         params.append("range=limited")
@@ -62,23 +79,32 @@ def x265(task: EncoderTask) -> Options:
         params += ["hdr10=1", f"master-display={task.hdr.mastering_display}"]
     if task.hdr and task.hdr.content_light:
         params.append("max-cll={},{}".format(*task.hdr.content_light))
-    options = {"preset": "medium", "x265-params": ":".join(params)}
-    return options if task.quality == 0 else options | {"crf": str(task.quality)}
+    options = {"preset": task.preset or "medium", "x265-params": ":".join(params)}
+    return options if task.lossless else options | rate_options(task, {"crf": str(task.quality)})
 
 
 def vp9(task: EncoderTask) -> Options:
-    """`libvpx-vp9`: constant quality, threads by rows."""
-    options = {"deadline": "good", "cpu-used": "3", "row-mt": "1", "b": "0", "auto-alt-ref": "1"}
+    """`libvpx-vp9`: constant quality, threads by rows; its presets are values of `cpu-used`."""
+    options = {"deadline": "good", "cpu-used": task.preset or "3", "row-mt": "1"}
+    options["auto-alt-ref"] = "1"
     options["tile-columns"] = str(max(0, min(4, (task.width // 256).bit_length() - 1)))
-    if task.quality == 0:
-        return options | {"lossless": "1"}
-    return options | {"crf": str(max(1, _on_scale(task.quality, _VPX_STEPS)))}
+    if task.lossless:
+        return options | {"b": "0", "lossless": "1"}
+    crf = {"crf": str(max(1, on_scale(task.quality, _VPX_STEPS)))}
+    if task.bitrate is None:
+        # Its constrained quality takes the limit as the rate.
+        return options | crf | {"b": str(task.maxrate or 0)}
+    return options | rate_options(task, crf)
 
 
 def svt_av1(task: EncoderTask) -> Options:
     """`libsvtav1`: constant quality."""
-    crf = str(max(1, _on_scale(task.quality, _VPX_STEPS)))
-    return {"preset": "6", "crf": crf, "svtav1-params": f"lp={task.threads}"}
+    options = {"preset": task.preset or "6", "svtav1-params": f"lp={task.threads}"}
+    crf = {"crf": str(max(1, on_scale(task.quality, _VPX_STEPS)))}
+    if task.bitrate is None:
+        return options | rate_options(task, crf)
+    # With a limit its variable rate is refused; the limit of constant quality is another thing.
+    return options | {"b": str(task.bitrate)}
 
 
 def ffv1(task: EncoderTask) -> Options:
@@ -90,39 +116,25 @@ def ffv1(task: EncoderTask) -> Options:
     }
 
 
-def nvenc(task: EncoderTask) -> Options:
-    """`*_nvenc`: best preset, variable bit rate at constant quality, two full passes."""
-    options = {"preset": "p7", "forced-idr": "1"}
-    if task.quality == 0:
-        return options | {"tune": "lossless"}
-    rate = {"rc": "vbr", "cq": str(task.quality), "b": "0", "multipass": "fullres"}
-    return options | {"tune": "hq"} | rate
+def rate_options(task: EncoderTask, quality: Options) -> Options:
+    """Options of libavcodec that all encoders share for a rate, else those of the quality."""
+    options = dict(quality) if task.bitrate is None else {"b": str(task.bitrate)}
+    if task.maxrate is not None:
+        options |= {"maxrate": str(task.maxrate), "bufsize": str(_BUFFER_S * task.maxrate)}
+    return options
 
 
-def amf(task: EncoderTask) -> Options:
-    """`*_amf`: quality mode at a constant quantiser."""
-    value = str(max(1, task.quality))
-    return {"quality": "quality", "rc": "cqp", "qp_i": value, "qp_p": value, "qp_b": value}
-
-
-def qsv(task: EncoderTask) -> Options:
-    """`*_qsv`: constant quality."""
-    return {"preset": "slower", "global_quality": str(max(1, task.quality))}
-
-
-def _on_scale(quality: int, steps: int) -> int:
+def on_scale(quality: int, steps: int) -> int:
+    """Quality 0 to 51 on a scale of `steps`."""
     return round(quality * steps / _QUALITY_STEPS)
 
 
-OPTIONS: dict[str, Callable[[EncoderTask], Options]] = {
+SOFTWARE_OPTIONS: dict[str, OptionsOf] = {
     "libx264": x264,
     "libx264rgb": x264,
     "libx265": x265,
     "libvpx-vp9": vp9,
     "libsvtav1": svt_av1,
     "ffv1": ffv1,
-    "nvenc": nvenc,
-    "amf": amf,
-    "qsv": qsv,
 }
-"""By encoder name, and by family for hardware encoders."""
+"""By encoder name."""

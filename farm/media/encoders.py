@@ -6,37 +6,24 @@ for: encoding (`farm.media.encode`) or which containers hold the result (`farm.m
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from av.codec import Codec
-from av.codec.codec import UnknownCodecError
-
 from farm.errors import SettingsError, SetupError
 from farm.media.convert import guessed_space
-from farm.media.encoder_options import OPTIONS, EncoderTask
+from farm.media.encoder_formats import encoder_pix_fmt, is_8_bit_rgb
+from farm.media.encoder_names import NO_LOSSLESS, codec_of, hardware_family, is_listed, option_names
+from farm.media.encoder_options import SOFTWARE_OPTIONS, EncoderTask
+from farm.media.hardware_options import hardware_options
 from farm.media.hdr import HdrMetadata
-from farm.media.pixel_formats import has_alpha, is_rgb, nearest_pix_fmt
+from farm.media.pixel_formats import is_rgb
 from farm.media.stream import ColorTags, StreamParameters
+from farm.settings import EncoderSettings, bits_per_s
 
-_SOFTWARE = {
-    "libx264": "h264",
-    "libx265": "hevc",
-    "libvpx-vp9": "vp9",
-    "libsvtav1": "av1",
-    "ffv1": "ffv1",
-}
-_HARDWARE_FAMILIES = ("nvenc", "amf", "qsv")
-_HARDWARE = {
-    f"{codec}_{family}": codec for family in _HARDWARE_FAMILIES for codec in ("h264", "hevc", "av1")
-}
-_NO_LOSSLESS = ("libsvtav1", "amf", "qsv")
 _FULL, _LIMITED = 2, 1
 _INTERLACED_ORDERS = range(2, 6)
-_HARDWARE_PIX_FMTS = ("yuv420p", "p010le", "nv12")
-_TWINS = frozenset({"nv12", "nv16", "nv21", "nv20le"})
-"""Formats that hold the same as a planar one."""
+_TWO_PASS_ENCODERS = frozenset({"libx264", "libx265"})
+_DEFAULT_RATE = Fraction(25)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +46,13 @@ class EncoderChoice:
     color: ColorTags = field(default_factory=ColorTags)
     """Tags of the encoded stream."""
     sample_aspect_ratio: Fraction | None = None
+    two_pass: bool = False
+    """Whether all frames are looked at before they are encoded."""
+
+    @property
+    def family(self) -> str | None:
+        """Hardware family (`nvenc`, `amf` ...), None for a software encoder."""
+        return hardware_family(self.encoder)
 
 
 def encoder_threads(width: int, height: int) -> int:
@@ -77,8 +71,9 @@ def choose_encoder(
     threads: int | None = None,
     interlaced: bool | None = None,
     hdr: HdrMetadata | None = None,
+    settings: EncoderSettings | None = None,
 ) -> tuple[EncoderChoice, tuple[str, ...]]:
-    """Choose encoder, pixel format and options for a stream.
+    """Choose pixel format and options of one encoder for a stream.
 
     Args:
         video_encoder: `libx264`, `libx265`, `libvpx-vp9`, `libsvtav1`, `ffv1`, or hardware.
@@ -87,26 +82,23 @@ def choose_encoder(
         threads: Encoder threads of the job; None takes `encoder_threads` of the picture's size.
         interlaced: Whether frames hold two fields; None believes the stream.
         hdr: Static HDR metadata of the source.
+        settings: What else is asked; None for nothing.
 
     Returns:
         The choice, and notes that are said before the start.
 
     Raises:
-        SettingsError: there is no such encoder, or it cannot be lossless.
+        SettingsError: there is no such encoder, or it cannot do what is asked.
         SetupError: the encoder is not part of the installed PyAV.
     """
-    codec, family = _known(video_encoder)
-    if quality == 0 and (video_encoder in _NO_LOSSLESS or family in _NO_LOSSLESS):
-        raise SettingsError(
-            f"{video_encoder} cannot be lossless: give --video-quality 1 or more, or use libx264"
-        )
+    settings = settings or EncoderSettings()
+    codec, family = codec_of(video_encoder), hardware_family(video_encoder)
+    _check_able(video_encoder, family, quality, settings)
     encoder = video_encoder
-    if encoder == "libx264" and quality == 0 and is_rgb(stream.pix_fmt) and _is_8_bit(stream):
+    if encoder == "libx264" and quality == 0 and is_8_bit_rgb(stream.pix_fmt):
         encoder = "libx264rgb"
     size = (stream.width, stream.height)
-    pix_fmt, losses = nearest_pix_fmt(
-        stream.pix_fmt, _pix_fmts(encoder, quality), *size, whole_chroma=codec in ("h264", "hevc")
-    )
+    pix_fmt, losses = encoder_pix_fmt(encoder, codec, quality, stream, settings.pix_fmt)
     notes = []
     if losses:
         notes.append(f"{stream.pix_fmt} becomes {pix_fmt} for {encoder}: {', '.join(losses)}")
@@ -120,15 +112,20 @@ def choose_encoder(
         width=stream.width,
         height=stream.height,
         threads=threads or encoder_threads(*size),
+        frame_rate=stream.frame_rate or _DEFAULT_RATE,
+        preset=settings.preset,
+        bitrate=_rate("--bitrate", settings.bitrate),
+        maxrate=_rate("--maxrate", settings.maxrate),
         interlaced=fields,
         limited_only=color == ColorTags(range=_LIMITED),
         hdr=hdr,
     )
+    options_of = hardware_options(encoder, family) if family else SOFTWARE_OPTIONS[encoder]
     choice = EncoderChoice(
         codec=codec,
         encoder=encoder,
         pix_fmt=pix_fmt,
-        options=tuple(sorted(OPTIONS[family or encoder](task).items())),
+        options=_merged(options_of(task), settings.named_options),
         threads=task.threads,
         quality=quality,
         lossless=quality == 0 or codec == "ffv1",
@@ -136,6 +133,7 @@ def choose_encoder(
         interlaced=fields,
         color=color,
         sample_aspect_ratio=stream.sample_aspect_ratio,
+        two_pass=settings.two_pass,
     )
     return choice, tuple(notes)
 
@@ -158,48 +156,45 @@ def _codes_fields(encoder: str, quality: int, height: int) -> bool:
     return encoder == "libx264" and quality > 0 and height % 4 == 0
 
 
-def hardware_family(encoder: str) -> str | None:
-    """Family of a hardware encoder (`nvenc`, `amf`, `qsv`), None for software."""
-    return encoder.rpartition("_")[2] if encoder in _HARDWARE else None
+def _check_able(encoder: str, family: str | None, quality: int, settings: EncoderSettings) -> None:
+    """Refuse what an encoder cannot do.
 
-
-def _known(name: str) -> tuple[str, str | None]:
-    """Codec and hardware family of an encoder that a user named."""
-    known = _SOFTWARE | _HARDWARE
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(_SOFTWARE)}"
-        raise SettingsError(f"--video-encoder {name}: there is no such encoder; {hint}")
-    return known[name], hardware_family(name)
-
-
-def _pix_fmts(encoder: str, quality: int) -> tuple[str, ...]:
-    """Formats that an encoder of the installed libraries takes and that players then show.
-
-    Only FFV1 keeps transparency, and only lossless streams stay RGB: hardly a player shows others.
+    Raises:
+        SettingsError: It cannot.
+        SetupError: It is not part of the installed PyAV.
     """
-    try:
-        formats = [each.name for each in Codec(encoder, "w").video_formats or []]
-    except UnknownCodecError as error:
-        raise SetupError(
-            f"{encoder} is not in the installed PyAV; choose libx264, or install av with it"
-        ) from error
-    if hardware_family(encoder):
-        return tuple(each for each in formats if each in _HARDWARE_PIX_FMTS)
-    if encoder == "ffv1":
-        return tuple(formats)
-    return tuple(
-        each
-        for each in formats
-        if each not in _TWINS and not has_alpha(each) and (quality == 0 or not is_rgb(each))
-    )
+    if not is_listed(encoder):
+        raise SetupError(f"{encoder} is not in the installed PyAV; choose another --video-encoder")
+    if quality == 0 and (encoder in NO_LOSSLESS or family in NO_LOSSLESS):
+        raise SettingsError(
+            f"{encoder} cannot be lossless: give --video-quality 1 or more, or use libx264"
+        )
+    if settings.two_pass and encoder not in _TWO_PASS_ENCODERS:
+        raise SettingsError(
+            f"--two-pass: {encoder} has one pass only; libx264 and libx265 have two"
+        )
+    if encoder == "ffv1" and settings.needs_whole:
+        raise SettingsError("ffv1 is lossless and keeps no rate: leave --bitrate, --maxrate out")
+    if encoder == "libsvtav1" and settings.bitrate and settings.maxrate:
+        raise SettingsError("libsvtav1 keeps --maxrate for a quality only: leave --bitrate out")
+    for name, _ in settings.named_options:
+        if name not in option_names(encoder):
+            raise SettingsError(f"--encoder-option {name}: {encoder} has no option {name!r}")
 
 
-def _is_8_bit(stream: StreamParameters) -> bool:
-    return nearest_pix_fmt(stream.pix_fmt, ("rgb24",), 1, 1, whole_chroma=False)[1] in (
-        (),
-        ("transparency is dropped",),
-    )
+def _rate(option: str, text: str | None) -> int | None:
+    return None if text is None else bits_per_s(option, text)
+
+
+def _merged(
+    options: dict[str, str], asked: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, str], ...]:
+    """The farm's options with the user's over them; lists of parameters are put together."""
+    merged = dict(options)
+    for name, value in asked:
+        joined = name.endswith("-params") and name in merged
+        merged[name] = f"{merged[name]}:{value}" if joined else value
+    return tuple(sorted(merged.items()))
 
 
 def _is_interlaced(stream: StreamParameters) -> bool:

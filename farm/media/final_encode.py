@@ -12,12 +12,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from farm.errors import ChunkError
+from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import ChunkHeader, EncodedPacket, read_packets, write_chunk
-from farm.media.encode import ChunkEncoder, decode_packets, with_first_picture
+from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.encoders import EncoderChoice
 from farm.media.join import Chunk
-from farm.media.parameter_sets import parameter_sets
-from farm.media.signature import SIGNATURE_BYTES
 from farm.media.stream import StreamParameters
 
 Progress = Callable[[int, int], None]
@@ -110,23 +109,16 @@ class _Parts:
     def _write(self) -> None:
         start, count = self._start, len(self._pending)
         packets = [replace(each, frame=each.frame - start) for each in self._pending]
-        bounds = slice(start * SIGNATURE_BYTES, (start + count) * SIGNATURE_BYTES)
-        header = ChunkHeader(
-            chunk_index=len(self._paths),
-            frame_start=start,
-            frame_count=count,
-            fingerprint=self._fingerprint,
-            codec=self._choice.codec,
-            encoder=self._choice.encoder,
-            pix_fmt=self._choice.pix_fmt,
-            width=self._stream.width,
-            height=self._stream.height,
-            extradata=self._encoder.extradata,
-            parameter_sets=parameter_sets(self._choice.codec, packets[0].data),
-            signatures=self._encoder.signatures[bounds],
-        )
+        fields = {
+            "chunk_index": len(self._paths),
+            "frame_start": start,
+            "frame_count": count,
+            "fingerprint": self._fingerprint,
+        }
+        header = chunk_header(self._encoder, self._choice, self._stream, packets, fields)
+        self._encoder.seen.forget(count)
         path = self._folder / f"final-{len(self._paths):05d}.chunk"
-        write_chunk(path, with_first_picture(header, packets), packets)
+        write_chunk(path, header, packets)
         self._paths.append(path)
         self._start, self._pending = start + count, []
 

@@ -58,7 +58,7 @@ def _traits(pix_fmt: str) -> _Traits:
 
 def nearest_pix_fmt(
     source: str, candidates: tuple[str, ...], width: int, height: int, *, whole_chroma: bool
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[str, tuple[str, ...]] | None:
     """Choose the format that keeps most of `source`, and among equals the smallest.
 
     Args:
@@ -69,7 +69,8 @@ def nearest_pix_fmt(
         whole_chroma: Whether the encoder refuses a size that is no multiple of the chroma step.
 
     Returns:
-        The format, and what it loses, in words; nothing when it is exact.
+        The format, and what it loses, in words, nothing when it is exact; None where the size
+        fits no candidate.
     """
     fitting = [
         each
@@ -77,6 +78,8 @@ def nearest_pix_fmt(
         if not whole_chroma
         or (width % _traits(each).step_x == 0 and height % _traits(each).step_y == 0)
     ]
+    if not fitting:
+        return None
     if source in fitting:
         return source, ()
     best = min(fitting, key=lambda each: (_cost(_traits(source), _traits(each)), each))

@@ -12,7 +12,13 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from farm.media.frame import plane_lines
-from farm.media.layout import ColorModel, editable_pix_fmt, layout_of
+from farm.media.layout import (
+    ColorModel,
+    Component,
+    PixelLayout,
+    editable_pix_fmt,
+    layout_of,
+)
 
 SIGNATURE_BYTES = 64
 _GRID = 8
@@ -25,14 +31,31 @@ def picture_signature(frame: VideoFrame) -> bytes:
 
     Samples are taken sparsely, so it costs the same for any size of picture.
     """
+    frame, layout, order = _readable(frame)
+    return _means(frame, layout, order[0])
+
+
+def component_signatures(frame: VideoFrame) -> bytes:
+    """The same of every component, luma or green first."""
+    frame, layout, order = _readable(frame)
+    return b"".join(_means(frame, layout, each) for each in order)
+
+
+def _readable(frame: VideoFrame) -> tuple[VideoFrame, PixelLayout, tuple[Component, ...]]:
+    """The frame in a format that can be read, and its components, the telling one first."""
     name = editable_pix_fmt(frame.format.name)
     if name != frame.format.name:
         frame = frame.reformat(format=name, threads=1)
     layout = layout_of(name)
-    component = layout.components[1 if layout.model is ColorModel.RGB else 0]
+    main = layout.components[1 if layout.model is ColorModel.RGB else 0]
+    return frame, layout, (main, *(each for each in layout.components if each is not main))
+
+
+def _means(frame: VideoFrame, layout: PixelLayout, component: Component) -> bytes:
+    """64 means of one component."""
     samples = plane_lines(frame, component.plane).view(layout.dtype)
-    rows = _places(frame.height)
-    columns = _places(frame.width) * component.step + component.offset
+    rows = _places(-(-frame.height // component.sub_y))
+    columns = _places(-(-frame.width // component.sub_x)) * component.step + component.offset
     picked = samples[np.ix_(rows, columns)].astype(np.uint32) >> layout.shift
     cells = picked.reshape(_GRID, _SAMPLES, _GRID, _SAMPLES).mean(axis=(1, 3))
     scaled = cells / float(1 << (layout.depth - 8)) if layout.depth > 8 else cells

@@ -15,8 +15,8 @@ from typing import Any
 import av
 
 from farm.errors import ChunkError, VerifyError
+from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import ChunkHeader, EncodedPacket
-from farm.media.encode import decode_packets
 from farm.media.encoders import EncoderChoice
 from farm.media.join import Chunk
 from farm.media.parameter_sets import split_sets

@@ -166,7 +166,7 @@ def test_an_attempt_that_fails_is_repeated_and_then_ends_the_job(
             left[0] -= 1
             raise OSError("the disk coughs")
 
-    monkeypatch.setattr("farm.render.with_first_picture", _after(broken))
+    monkeypatch.setattr("farm.render.chunk_header", _after(broken))
     render(job, workers=1)
     assert shown_md5s(job) == serial_md5s(path)
     assert "the disk coughs" in caplog.text
@@ -176,11 +176,11 @@ def test_an_attempt_that_fails_is_repeated_and_then_ends_the_job(
 
 
 def _after(first: Callable[..., None]) -> Callable[..., Any]:
-    from farm.media.encode import with_first_picture
+    from farm.media.encode import chunk_header
 
     def call(*args: Any) -> Any:
         first(*args)
-        return with_first_picture(*args)
+        return chunk_header(*args)
 
     return call
 

@@ -12,7 +12,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 
 from farm.media.chunk_file import ChunkHeader, EncodedPacket, write_chunk
-from farm.media.encode import ChunkEncoder, header_of, with_first_picture
+from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.encoders import EncoderChoice
 from farm.media.final import FinishRequest
 from farm.media.frame import plane_lines
@@ -113,8 +113,8 @@ def encode_chunk(
         "frame_count": count,
         "fingerprint": "job",
     }
-    header = header_of(encoder, choice, stream, fields)
-    return Encoded(header=with_first_picture(header, packets), packets=tuple(packets))
+    header = chunk_header(encoder, choice, stream, packets, fields)
+    return Encoded(header=header, packets=tuple(packets))
 
 
 def write_chunks(

@@ -108,7 +108,7 @@ def test_full_range_by_name_is_full_range_by_tag() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(SettingsError, match="did you mean libx264"):
+    with pytest.raises(SettingsError, match="did you mean 'libx264'"):
         choice("x264", 18, "yuv420p")
 
 
