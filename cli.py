@@ -342,6 +342,7 @@ _COMMANDS = {
     "preview": ("cluster.commands:preview", "Render a few frames to look at, before the whole."),
     "demo": ("cluster.commands:demo", "Render a built-in clip and check the result."),
     "doctor": ("farm.commands:doctor", "Say what this machine has and what is missing."),
+    "nodes": ("cluster.node_commands:nodes", "Say what each node of a cluster really has."),
     "probe": ("scheduler.commands:probe", "Say what the farm sees in a file."),
     "verify": (
         "farm.commands:verify",

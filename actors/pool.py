@@ -14,15 +14,16 @@ from typing import Any
 import ray
 from ray.exceptions import RayActorError, RayTaskError
 
+from actors.seat import scheduling, setup_for
 from actors.shipping import PacketShipper
 from actors.worker import Answer, ChunkWorker, Outcome, Shipment, WorkerFacts
 from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
-from farm.errors import ChunkError, ClusterError, FarmError, JobError
+from farm.errors import ChunkError, ClusterError, FarmError, JobError, ProviderError
 from farm.media.decode import DecodeRequest
 from farm.media.plan import FramePlan
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch, Fail, Instruction, Render, StartWorker
-from scheduler.workers import WorkerPlan
+from scheduler.workers import WorkerPlan, WorkerSeat
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,9 @@ class WorkerPool:
     def __init__(self, setup: RenderSetup, plan: WorkerPlan) -> None:
         self._setup = setup
         self._plan = plan
+        self._seats: dict[int, WorkerSeat] = {}
+        self._vacant: list[WorkerSeat] = []
+        """Seats of workers that were lost, to be taken again."""
         self._actors: dict[int, Any] = {}
         self._tickets: dict[int, int] = {}
         self._starting: dict[Any, int] = {}
@@ -54,8 +58,8 @@ class WorkerPool:
         self.facts: dict[int, WorkerFacts] = {}
 
     def __enter__(self) -> WorkerPool:
-        for number in range(self._plan.workers):
-            self._start(number)
+        for number, seat in enumerate(self._plan.seats):
+            self._start(number, seat)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -141,11 +145,24 @@ class WorkerPool:
         try:
             self.facts[worker] = ray.get(ref)
         except RayTaskError as error:
-            raise _cause(error) from error
+            self._cannot_work(worker, error)
+            return []
         except RayActorError as error:
             self._not_up(worker, error)
             return []
         return dispatch.worker_up(worker)
+
+    def _cannot_work(self, worker: int, error: RayTaskError) -> None:
+        """A worker is up and not able to work: on a broken device, say. Others go on without it.
+
+        Its process stays, so that Ray gives its device to nobody else of this job.
+        """
+        cause = _cause(error)
+        seat = self._seats[worker]
+        if len(self._seats) == 1 or not isinstance(cause, ProviderError):
+            raise cause from error
+        del self._seats[worker]
+        log.warning("worker %d on node %s cannot work: %s", worker, seat.node, cause.message)
 
     def _not_up(self, worker: int, error: RayActorError) -> None:
         """A worker died while it started: start another one, a few times."""
@@ -156,7 +173,7 @@ class WorkerPool:
                 f"workers do not start ({_last_line(error)}); `--debug` shows more"
             ) from error
         log.warning("worker %d died while it started; another one is started", worker)
-        self._start(max(self._tickets) + 1)
+        self._start(max(self._tickets) + 1, self._seats.pop(worker))
 
     def _worker_gone(
         self, worker: int, dispatch: Dispatch, error: RayActorError
@@ -164,6 +181,7 @@ class WorkerPool:
         """A worker died: forget it and everything that it was asked."""
         log.warning("worker %d is lost: %s", worker, str(error).splitlines()[0])
         self._actors.pop(worker, None)
+        self._vacant.append(self._seats.pop(worker))
         for ref in [r for r, attempt in self._waiting.items() if attempt.worker == worker]:
             del self._waiting[ref]
         return dispatch.worker_lost(worker)
@@ -186,21 +204,22 @@ class WorkerPool:
                 case Render():
                     self._render(instruction, plan, shipper)
                 case StartWorker():
-                    self._start(max(self._tickets) + 1)
+                    self._start(max(self._tickets) + 1, self._vacant.pop(0))
                 case Fail(message):
                     raise JobError(f"{message}; finished chunks are kept, run the command again")
 
-    def _start(self, number: int) -> None:
+    def _start(self, number: int, seat: WorkerSeat) -> None:
         """Start a worker; it counts as up when it says what it is."""
         remote: Any = ray.remote(ChunkWorker)
         actor = remote.options(
             num_cpus=1,
-            num_gpus=self._plan.gpus_each,
+            num_gpus=seat.gpu_share,
             max_concurrency=_ACTOR_CONCURRENCY,
             max_restarts=0,
-            scheduling_strategy="SPREAD",
-        ).remote(self._setup)
+            scheduling_strategy=scheduling(seat),
+        ).remote(setup_for(self._setup, seat), seat.devices)
         self._actors[number] = actor
+        self._seats[number] = seat
         self._tickets[number] = 0
         self._starting[actor.start.remote()] = number
 

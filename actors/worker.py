@@ -23,6 +23,8 @@ from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlie
 from farm.media.packets import PacketBlock
 from farm.render import ChunkRenderer
 
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+
 
 class Outcome(StrEnum):
     """How an attempt ended that did not raise."""
@@ -49,6 +51,8 @@ class WorkerFacts:
     node: str
     provider: str
     threads: int
+    devices: str = ""
+    """GPUs that it sees, as CUDA_VISIBLE_DEVICES says it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,14 +71,21 @@ class Shipment:
 class ChunkWorker:
     """One worker: a pipeline that takes several chunks at once, in the order of their tickets."""
 
-    def __init__(self, setup: RenderSetup, get: Callable[[Any], PacketBlock] = ray.get) -> None:
+    def __init__(
+        self,
+        setup: RenderSetup,
+        devices: str | None = None,
+        get: Callable[[Any], PacketBlock] = ray.get,
+    ) -> None:
         """Take the job; `start` does the work, so that its errors come back as they are.
 
         Args:
-            setup: The job.
+            setup: The job, with the provider and threads of this worker.
+            devices: GPUs that it may see; None leaves it at what Ray has set.
             get: Fetches a block by its reference.
         """
         self._setup = setup
+        self._devices = devices
         self._get = get
         self._renderer: ChunkRenderer | None = None
         self._turn = threading.Condition()
@@ -86,6 +97,9 @@ class ChunkWorker:
         Raises:
             SetupError: A model is missing or a provider does not load.
         """
+        if self._devices is not None:
+            # CUDA reads it when it is used first, which is later.
+            os.environ[_VISIBLE] = self._devices
         if self._renderer is None:
             self._renderer = ChunkRenderer(self._setup)
         return WorkerFacts(
@@ -93,6 +107,7 @@ class ChunkWorker:
             node=os.uname().nodename,
             provider=self._setup.faces.provider,
             threads=self._setup.threads,
+            devices=os.environ.get(_VISIBLE, ""),
         )
 
     def close(self) -> None:

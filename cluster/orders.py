@@ -12,6 +12,7 @@ from farm.marks.still import signing_files
 from farm.media.encoders import intermediate_encoder
 from farm.media.final import FinishRequest
 from farm.settings import EncodeOn, RenderSettings
+from scheduler.workers import MOST_DECODE_THREADS
 
 
 def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> RenderSetup:
@@ -30,8 +31,8 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         frame_rate=stream.frame_rate,
         fingerprint=plan.fingerprint,
         faces=plan.faces.job,
-        threads=plan.workers.threads,
-        decode_threads=1 if plan.index.damage else plan.workers.decode_threads,
+        threads=max(seat.threads for seat in plan.workers.seats),
+        decode_threads=1 if plan.index.damage else MOST_DECODE_THREADS,
         chunk_dir=folder.path,
         memory_bytes=settings.max_memory_bytes,
         frames_dir=frames_dir,

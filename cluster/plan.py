@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from cluster.runtime import Resources
+from cluster.inventory import Inventory
 from farm.decide import FaceDecision, decide
 from farm.encoder_trial import try_choice
 from farm.environment import farm_version, installed_version
-from farm.errors import SetupError
+from farm.errors import ProviderError, SetupError
 from farm.job_folder import fingerprint
 from farm.media.encoders import EncoderChoice, choose_encoder
 from farm.media.hdr import HdrMetadata, read_hdr
@@ -22,11 +22,12 @@ from farm.media.orientation import orientation_notes
 from farm.media.plan import FramePlan, cut_plan, plan_frames
 from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
 from farm.media.stream import StreamParameters
-from farm.models.session import choose_provider, execution_threads
+from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
-from farm.settings import RenderSettings
+from farm.node.examine import usable_cores
+from farm.settings import EncodeOn, RenderSettings
 from scheduler.chunks import Chunk, cut_chunks
-from scheduler.workers import WorkerPlan, plan_workers
+from scheduler.workers import WorkerPlan, WorkerWish, plan_workers
 
 Span = tuple[float, int]
 """Start in seconds and number of frames of a preview."""
@@ -51,6 +52,13 @@ class JobPlan:
     notes: tuple[str, ...]
     """What is to be said of it."""
 
+    @property
+    def provider(self) -> str:
+        """Full names of the execution providers that take part, "none" where no network runs."""
+        if not self.faces.model_sha256:
+            return "none"
+        return ", ".join(PROVIDERS[name] for name in self.workers.providers)
+
 
 def plan_job(
     settings: RenderSettings,
@@ -58,7 +66,7 @@ def plan_job(
     index: VideoIndex,
     listing: FrameListing | None,
     faces: FaceDecision,
-    resources: Resources,
+    inventory: Inventory,
     input_sha256: str,
 ) -> JobPlan:
     """Plan a job.
@@ -69,7 +77,7 @@ def plan_job(
         index: The packets.
         listing: The frames, where the index does not tell them.
         faces: What `decide_faces` returned.
-        resources: What there is to work with.
+        inventory: What the nodes have.
         input_sha256: Of the source file.
 
     Raises:
@@ -90,15 +98,8 @@ def plan_job(
     )
     if encoder.family:
         _try_encoder(encoder, output)
-    workers = plan_workers(
-        faces.job.provider,
-        resources.cores,
-        resources.gpus,
-        len(chunks),
-        settings.workers,
-        settings.execution_threads,
-    )
-    identity = _identity(settings, index, frames, chunks, encoder, faces)
+    workers = plan_workers(inventory.offers, _wish(settings, len(chunks), encoder, faces))
+    identity = _identity(settings, index, frames, chunks, encoder, faces, workers)
     return JobPlan(
         index=index,
         output=output,
@@ -116,14 +117,36 @@ def plan_job(
             *reshape_notes(index.stream, reshape),
             *notes,
             *faces.notes,
+            *inventory.notes,
+            *workers.notes,
         ),
     )
+
+
+def _wish(
+    settings: RenderSettings, chunks: int, encoder: EncoderChoice, faces: FaceDecision
+) -> WorkerWish:
+    """Return what the job asks of its workers."""
+    return WorkerWish(
+        chunks=chunks,
+        workers=settings.workers,
+        threads=settings.execution_threads,
+        provider=_asked(settings),
+        same_provider=settings.same_provider,
+        networks=bool(faces.model_sha256),
+        encoder=encoder.encoder if settings.encode_on is EncodeOn.WORKER else "",
+    )
+
+
+def _asked(settings: RenderSettings) -> str | None:
+    """Return the provider that was asked for, in its usual spelling."""
+    asked = settings.execution_provider
+    return None if asked is None else asked.casefold()
 
 
 def decide_faces(
     settings: RenderSettings,
     index: VideoIndex,
-    resources: Resources,
     progress: Callable[[str], None],
 ) -> FaceDecision:
     """Decide whom the job works on, fetching models that are missing.
@@ -131,7 +154,6 @@ def decide_faces(
     Args:
         settings: What was asked for.
         index: The video.
-        resources: What there is to work with.
         progress: Told what is going on.
 
     Raises:
@@ -145,10 +167,11 @@ def decide_faces(
             f"fetching {p.name}: {p.done_bytes / max(1, p.total_bytes):.0%}"
         ),
     )
-    provider, threads = settings.execution_provider, settings.execution_threads
+    idle = set(settings.processors.names) <= {"none"}
+    provider = None if idle else _provider_here(settings)
+    threads = settings.execution_threads
     if threads is None:
-        idle = set(settings.processors.names) <= {"none"}
-        threads = 1 if idle else execution_threads(choose_provider(provider), resources.cores)
+        threads = 1 if provider is None else execution_threads(provider, usable_cores())
     return decide(
         settings.processors,
         settings.sources,
@@ -160,6 +183,20 @@ def decide_faces(
     )
 
 
+def _provider_here(settings: RenderSettings) -> str:
+    """Return what the driver itself computes with: on a cluster it may have less than workers.
+
+    Raises:
+        ProviderError: What was asked for does not load on this machine, and there is no other.
+    """
+    try:
+        return choose_provider(settings.execution_provider)
+    except ProviderError:
+        if settings.address is None:
+            raise
+        return choose_provider("cpu")
+
+
 def _identity(
     settings: RenderSettings,
     index: VideoIndex,
@@ -167,6 +204,7 @@ def _identity(
     chunks: list[Chunk],
     encoder: EncoderChoice,
     faces: FaceDecision,
+    workers: WorkerPlan,
 ) -> tuple[object, ...]:
     """Return what the pixels depend on beside the source's bytes."""
     job = faces.job
@@ -182,12 +220,19 @@ def _identity(
         job.settings,
         job.source_embedding,
         job.reference,
-        job.provider,
+        _provider_rule(settings, faces, workers),
         faces.model_sha256,
         frames.packets.tobytes(),
         frames.times.pts.tobytes(),
         [(chunk.frame_start, chunk.frame_stop) for chunk in chunks],
     )
+
+
+def _provider_rule(settings: RenderSettings, faces: FaceDecision, workers: WorkerPlan) -> str:
+    """Return which providers may have a part in the pixels."""
+    if not faces.model_sha256:
+        return "none"
+    return workers.providers[0] if settings.same_provider else _asked(settings) or "any"
 
 
 def _try_encoder(encoder: EncoderChoice, output: StreamParameters) -> None:

@@ -22,6 +22,7 @@ import ray
 from actors.finisher import run_finisher
 from actors.pool import WorkerPool
 from actors.shipping import PacketShipper
+from cluster.inventory import questions_for
 from cluster.orders import finish_request, render_setup
 from cluster.plan import JobPlan, Span, decide_faces, plan_job
 from cluster.runtime import RayRuntime
@@ -170,11 +171,12 @@ class _Render:
         runtime: RayRuntime,
         digest: Future[str],
     ) -> JobPlan:
-        settings, resources = self._settings, runtime.resources()
+        settings = self._settings
         with self._tally.stage(Stage.DECIDE, "models and faces"):
             say = partial(self._observer.stage, Stage.DECIDE)
-            faces = decide_faces(settings, index, resources, say)
-            plan = plan_job(settings, self._span, index, listing, faces, resources, digest.result())
+            faces = decide_faces(settings, index, say)
+            inventory = runtime.inventory(questions_for(settings))
+            plan = plan_job(settings, self._span, index, listing, faces, inventory, digest.result())
             looked_at = check_video_content(settings, index, plan.frames, say)
         for note in (*plan.notes, *looked_at):
             self._tally.note(note)
@@ -182,8 +184,8 @@ class _Render:
             len(plan.frames),
             len(plan.chunks),
             plan.workers.workers,
-            faces.provider,
-            plan.workers.threads,
+            plan.provider,
+            plan.workers.seats[0].threads,
             plan.encoder.encoder,
         )
         return plan
@@ -228,7 +230,7 @@ class _Render:
             shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES)
             pool.run(dispatch, plan.frames, shipper, done, self._asked_to_stop)
             memory = pool.memory_bytes()
-        self._tally.add_workers(pool.facts, memory, plan.faces.provider)
+        self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
 
     def _asked_to_stop(self) -> bool:
         """Tell whether no further chunk is to be begun, and say so the first time."""

@@ -12,15 +12,18 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 import farm
 from farm.errors import ClusterError
+from farm.node.facts import Questions
+
+if TYPE_CHECKING:
+    from cluster.inventory import Inventory
 
 _STORE_BYTES = 256 << 20
 _END_S = 10.0
@@ -36,14 +39,6 @@ _ENVIRONMENT = {
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resources:
-    """What Ray knows of all nodes together."""
-
-    cores: int
-    gpus: float
 
 
 class RayRuntime:
@@ -84,13 +79,17 @@ class RayRuntime:
     ) -> None:
         self._stack.close()
 
-    def resources(self) -> Resources:
-        """Return what there is to work with."""
-        import ray
+    def inventory(self, questions: Questions) -> Inventory:
+        """Return what the nodes have.
 
-        have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        cores = os.cpu_count() or 1 if self._address is None else int(have.get("CPU", 1))
-        return Resources(cores=cores, gpus=float(have.get("GPU", 0)))
+        Raises:
+            ClusterError: No node can be used.
+        """
+        from cluster.inventory import cluster_inventory, local_inventory
+
+        if self._address is None:
+            return local_inventory(questions)
+        return cluster_inventory(questions)
 
     def _start(self, stack: ExitStack) -> None:
         """Start Ray; `stack` ends it."""

@@ -16,6 +16,7 @@ from cluster.plan import JobPlan
 from farm.chunk_task import ChunkResult
 from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
+from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
 from farm.report import Damage, RenderReport, Stage, WorkerReport
 from scheduler.chunks import Chunk
@@ -85,20 +86,21 @@ class Tally:
         self.observer.frames_done(header.frame_count)
 
     def add_workers(
-        self, facts: Mapping[int, WorkerFacts], memory: Mapping[int, int], provider: str
+        self, facts: Mapping[int, WorkerFacts], memory: Mapping[int, int], *, networks: bool
     ) -> None:
         """Keep what is known of the workers.
 
         Args:
             facts: By worker.
             memory: Bytes, by worker; missing for one that died.
-            provider: Full name of the execution provider.
+            networks: Whether any network ran.
         """
         self._workers = tuple(
             WorkerReport(
                 worker=f"worker-{number}",
                 node=each.node,
-                provider=provider,
+                provider=PROVIDERS[each.provider] if networks else "none",
+                devices=each.devices,
                 threads=each.threads,
                 chunks=self._chunks[number],
                 frames=self._frames[number],
@@ -120,7 +122,7 @@ class Tally:
             chunks=len(plan.chunks),
             encoder=plan.encoder.encoder,
             pix_fmt=plan.encoder.pix_fmt,
-            provider=plan.faces.provider,
+            provider=plan.provider,
             detector=plan.faces.detector,
             stage_s=dict(self.stage_s),
             fps=rendered / self.render_s if self.render_s else 0.0,

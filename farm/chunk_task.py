@@ -28,7 +28,7 @@ def chunk_name(chunk_index: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSetup:
-    """What a worker must know of the job, once."""
+    """What a worker must know of the job, once; provider and threads are those of its seat."""
 
     stream: StreamParameters
     """The source's."""
@@ -42,7 +42,7 @@ class RenderSetup:
     threads: int
     """Thread budget of the worker's networks."""
     decode_threads: int
-    """0 lets the decoder choose."""
+    """At most; 0 lets the decoder choose."""
     chunk_dir: Path
     memory_bytes: int | None = None
     """Bound of the frames in the worker's queues."""

@@ -49,6 +49,8 @@ class WorkerReport:
     chunks: int
     frames: int
     peak_memory_bytes: int
+    devices: str = ""
+    """GPUs that it saw, as CUDA_VISIBLE_DEVICES says it; empty where it was not told."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

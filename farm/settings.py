@@ -299,6 +299,10 @@ class RenderSettings:
             help="tensorrt, cuda, migraphx, rocm, coreml, openvino, directml or cpu.",
         ),
     ] = None
+    same_provider: Annotated[
+        bool,
+        Option(help="Leave out nodes that lack the best provider of the cluster."),
+    ] = False
     execution_threads: Annotated[
         int | None,
         Option(

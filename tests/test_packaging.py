@@ -84,7 +84,7 @@ def test_an_environment_gets_one_onnxruntime_and_one_cv2(name: str, runtime: str
 def test_cpu_and_gpu_environments_differ_in_the_runtime_only() -> None:
     cpu, gpu = _pins("cpu"), _pins("gpu")
     assert cpu.pop("onnxruntime") == gpu.pop("onnxruntime-gpu")
-    nvidia = {name for name in gpu if name.startswith("nvidia-")}
+    nvidia = {name for name in gpu.keys() - cpu.keys() if name.startswith("nvidia-")}
     assert {"nvidia-cublas", "nvidia-cudnn-cu13", "nvidia-cuda-runtime"} <= nvidia
     assert cpu == {name: version for name, version in gpu.items() if name not in nvidia}
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from farm.errors import ModelError, ProviderError
 from farm.names import require_known
 
@@ -193,10 +195,29 @@ def _fix(short: str) -> str:
     return _FIX.get(short, "take --execution-provider cpu, or leave the option out")
 
 
+def try_provider(short: str, device_id: int) -> None:
+    """Run a network of one node on a device.
+
+    Raises:
+        ProviderError: The provider is not there, or does not load on that device.
+    """
+    session = open_session(
+        _one_node_model(), SessionSettings(provider=short, threads=1, device_id=device_id)
+    )
+    try:
+        session.run(None, {"x": np.zeros(1, np.float32)})
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ProviderError(
+            f"--execution-provider {short} loads and does not run on device {device_id}: "
+            f"{reason}; {_fix(short)}"
+        ) from error
+
+
 @functools.cache
 def _probe(short: str) -> None:
-    """Open a network of one node on the provider, on device 0."""
-    open_session(_one_node_model(), SessionSettings(provider=short, threads=1))
+    """Run a network of one node on the provider, on device 0."""
+    try_provider(short, 0)
 
 
 def _one_node_model() -> bytes:

@@ -54,7 +54,7 @@ def render(
     stop: Callable[[list[ChunkResult]], bool] = lambda _done: False,
 ) -> list[ChunkResult]:
     """Run the pool as the driver does."""
-    plan = WorkerPlan(workers=workers, threads=1, decode_threads=1, gpus_each=0.0)
+    plan = WorkerPlan.alike(workers)
     dispatch = Dispatch(job.chunks, np.flatnonzero(job.index.keyframes).tolist())
     done: list[ChunkResult] = []
     with PacketReader(job.index) as reader, WorkerPool(job.setup, plan) as pool:
@@ -248,7 +248,7 @@ def test_what_a_worker_says_of_its_memory_leaves_out_the_dead(
     ray: FakeRay, media_studio: Studio, tmp_path: Path
 ) -> None:
     job = job_for(media_studio.path("plain.mp4"), tmp_path)
-    plan = WorkerPlan(workers=2, threads=1, decode_threads=1, gpus_each=0.0)
+    plan = WorkerPlan.alike(2)
     with WorkerPool(job.setup, plan) as pool:
         ray.actors[0].die()
         assert list(pool.memory_bytes()) == [1]

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
+from cluster.inventory import Inventory
 from cluster.orders import finish_request, render_setup
 from cluster.plan import JobPlan, decide_faces, plan_job
-from cluster.runtime import Resources
 from farm.errors import SettingsError
 from farm.job_folder import JobFolder
 from farm.media.index import build_index
 from farm.settings import EncodeOn, RenderSettings
 from tests.media_maker import Studio
 from tests.rendering import NOTHING
+from tests.scheduler.offers import gpu, node
 
-MACHINE = Resources(cores=8, gpus=0)
+
+def machine(cores: int = 8, **changes: Any) -> Inventory:
+    return Inventory(offers=(node(cores=cores, **changes),))
 
 
 @pytest.fixture
@@ -33,20 +36,20 @@ def plan(
     target: Path,
     *,
     span: tuple[float, int] | None = None,
-    machine: Resources = MACHINE,
+    nodes: Inventory | None = None,
     sha256: str = "ab",
     **changes: Any,
 ) -> JobPlan:
     settings, index = asked(target, **changes), build_index(target)
-    faces = decide_faces(settings, index, machine, lambda _: None)
-    return plan_job(settings, span, index, None, faces, machine, sha256)
+    faces = decide_faces(settings, index, lambda _: None)
+    return plan_job(settings, span, index, None, faces, nodes or machine(), sha256)
 
 
 def test_the_fingerprint_depends_on_nothing_but_what_the_pixels_depend_on(clip: Path) -> None:
     first = plan(clip).fingerprint
     assert plan(clip).fingerprint == first
     assert plan(clip, workers=3, execution_threads=2).fingerprint == first
-    assert plan(clip, machine=Resources(cores=2, gpus=0)).fingerprint == first
+    assert plan(clip, nodes=machine(2)).fingerprint == first
     assert plan(clip, max_memory_bytes=1 << 30, keep_audio=False).fingerprint == first
 
 
@@ -69,8 +72,8 @@ def test_the_fingerprint_changes_with_what_the_pixels_depend_on(
 
 
 def test_chunks_are_the_same_for_every_machine(clip: Path) -> None:
-    one = plan(clip, chunk_seconds=0.3, machine=Resources(cores=1, gpus=0))
-    many = plan(clip, chunk_seconds=0.3, machine=Resources(cores=64, gpus=4), workers=9)
+    one = plan(clip, chunk_seconds=0.3, nodes=machine(1))
+    many = plan(clip, chunk_seconds=0.3, nodes=machine(64, gpus=(gpu(),)), workers=9)
     assert one.chunks == many.chunks
     assert one.workers.workers < many.workers.workers
 

@@ -11,12 +11,18 @@ import ray
 
 from cluster.runtime import RayRuntime, _private_folder, _remove_unused
 from farm.errors import ClusterError
+from farm.node.facts import Questions
 
 
 @pytest.mark.ray
 def test_the_local_ray_has_room_for_all_workers(runtime: RayRuntime) -> None:
-    resources = runtime.resources()
-    assert resources.cores == os.cpu_count()
+    inventory = runtime.inventory(Questions(providers=("cpu",), encoders=("libx264",)))
+    (offer,) = inventory.offers
+    assert offer.facts.cores == len(os.sched_getaffinity(0))
+    assert offer.slots >= 5
+    assert offer.facts.working_providers == ("cpu",)
+    assert offer.facts.encoder("libx264").works
+    assert (offer.facts.problem, inventory.notes) == ("", ())
     known: Any = ray
     assert known.cluster_resources()["CPU"] >= 5
     assert len(known.nodes()) == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from actors.worker import WorkerFacts
@@ -69,7 +70,8 @@ def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) ->
     tally.add(1, result(1, 15, corrupt=(0,)), job.chunks[1])
     tally.add(0, result(2, 15), job.chunks[2])
     facts = WorkerFacts(pid=1, node="here", provider="cpu", threads=2)
-    tally.add_workers({1: facts, 0: facts}, {1: 5}, "CPUExecutionProvider")
+    gpu = replace(facts, provider="cuda", devices="3")
+    tally.add_workers({1: gpu, 0: facts}, {1: 5}, networks=True)
     tally.render_s = 2.0
     found = report(tally, media_studio)
     assert (found.faces, found.frames_without_face, listener.done) == (63, 4, 45)
@@ -78,6 +80,10 @@ def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) ->
     assert [(w.worker, w.chunks, w.frames, w.peak_memory_bytes) for w in found.workers] == [
         ("worker-0", 1, 15, 0),
         ("worker-1", 1, 15, 5),
+    ]
+    assert [(w.provider, w.devices) for w in found.workers] == [
+        ("CPUExecutionProvider", ""),
+        ("CUDAExecutionProvider", "3"),
     ]
     times = job.frames.times
     assert [d.time_s for d in found.damage] == [times.seconds(4), times.seconds(15)]

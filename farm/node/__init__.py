@@ -1,0 +1,1 @@
+"""What one machine really has, tried out on that machine."""
