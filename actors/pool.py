@@ -16,10 +16,10 @@ from ray.exceptions import RayActorError, RayTaskError
 
 from actors.seat import scheduling, setup_for
 from actors.shipping import PacketShipper
+from actors.tasks import chunk_task
 from actors.worker import Answer, ChunkWorker, Outcome, Shipment, WorkerFacts
-from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
+from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup
 from farm.errors import ChunkError, ClusterError, FarmError, JobError, ProviderError
-from farm.media.decode import DecodeRequest
 from farm.media.plan import FramePlan
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch, Fail, Instruction, Render, StartWorker
@@ -233,31 +233,19 @@ class WorkerPool:
         blocks = shipper.ship(chunk.chunk_index, begin, chunk.packet_limit)
         shipment = Shipment(
             ticket=self._tickets[order.worker],
-            task=_task(order, plan, begin),
+            task=chunk_task(
+                chunk,
+                plan,
+                packet_start=order.packet_start,
+                shipped_from=begin,
+                proven=order.proven,
+            ),
             starts=tuple(start for start, _ in blocks),
             refs=tuple(ref for _, ref in blocks),
         )
         self._tickets[order.worker] += 1
         ref = self._actors[order.worker].render.remote(shipment)
         self._waiting[ref] = _Attempt(order.worker, order)
-
-
-def _task(order: Render, plan: FramePlan, shipped_from: int) -> ChunkTask:
-    """Say what a worker needs to know of a chunk, as plain numbers."""
-    chunk = order.chunk
-    frames = slice(chunk.frame_start, chunk.frame_stop)
-    return ChunkTask(
-        chunk_index=chunk.chunk_index,
-        frame_start=chunk.frame_start,
-        pts=tuple(plan.times.pts[frames].tolist()),
-        request=DecodeRequest(
-            wanted=tuple(plan.packets[frames].tolist()),
-            packet_start=order.packet_start,
-            packet_stop=chunk.packet_limit,
-            shipped_from=shipped_from,
-            proven=order.proven,
-        ),
-    )
 
 
 def _cause(error: RayTaskError) -> FarmError:

@@ -19,8 +19,9 @@ from farm.media.hdr import HdrMetadata, read_hdr
 from farm.media.index import VideoIndex
 from farm.media.listing import FrameListing, shown_frames
 from farm.media.orientation import orientation_notes
-from farm.media.plan import FramePlan, cut_plan, plan_frames
+from farm.media.plan import FramePlan, plan_frames
 from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
+from farm.media.retime import stretch
 from farm.media.stream import StreamParameters
 from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
@@ -85,7 +86,7 @@ def plan_job(
     """
     frames = plan_frames(index, listing)
     if span is not None:
-        frames = cut_plan(frames, *span)
+        frames = stretch(frames, *span)
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
     reshape = reshape_of(index.stream, settings.shape)
     output = output_stream(index.stream, reshape)
@@ -223,7 +224,8 @@ def _identity(
         _provider_rule(settings, faces, workers),
         faces.model_sha256,
         frames.packets.tobytes(),
-        frames.times.pts.tobytes(),
+        frames.output.times.time_base,
+        frames.output.key,
         [(chunk.frame_start, chunk.frame_stop) for chunk in chunks],
     )
 

@@ -43,7 +43,6 @@ from farm.observer import RenderObserver
 from farm.report import RenderReport, Stage
 from farm.settings import OnChange, RenderSettings
 from farm.stop import StopRequest
-from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch
 
 Value = TypeVar("Value")
@@ -181,7 +180,7 @@ class _Render:
         for note in (*plan.notes, *looked_at):
             self._tally.note(note)
         self._observer.planned(
-            len(plan.frames),
+            len(plan.frames.output),
             len(plan.chunks),
             plan.workers.workers,
             plan.provider,
@@ -216,14 +215,12 @@ class _Render:
 
     def _run_pool(self, plan: JobPlan, folder: JobFolder, dispatch: Dispatch) -> None:
         """Let workers render until all is done or the user wants it to end."""
-        chunks: list[Chunk] = plan.chunks
 
         def done(worker: int, result: ChunkResult) -> None:
-            chunk = chunks[result.chunk_index]
             if result.corrupt and plan.index.index_class is IndexClass.TRUSTED:
                 # Only one thread conceals errors the same way each time: see `_with_ray`.
-                raise LostFramesError(f"frame {chunk.frame_start + result.corrupt[0]} is damaged")
-            self._tally.add(worker, result, chunk)
+                raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
+            self._tally.add(worker, result)
 
         setup = render_setup(self._settings, plan, folder)
         with PacketReader(plan.index) as reader, WorkerPool(setup, plan.workers) as pool:
@@ -243,7 +240,7 @@ class _Render:
         report = run_finisher(
             finish_request(self._settings, self._span, plan, folder),
             lambda n: self._observer.stage(
-                Stage.FINAL, f"encoding: {n} of {len(plan.frames)}" if n else "joining"
+                Stage.FINAL, f"encoding: {n} of {len(plan.frames.output)}" if n else "joining"
             ),
         )
         for note in report.notes:

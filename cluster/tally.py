@@ -19,7 +19,6 @@ from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
 from farm.report import Damage, RenderReport, Stage, WorkerReport
-from scheduler.chunks import Chunk
 
 _WORKER_STAGES = (Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
 
@@ -35,7 +34,7 @@ class Tally:
         self._faces = 0
         self._frames_without_face = 0
         self._corrupt: list[int] = []
-        """Output frames that decoded with errors."""
+        """Source frames that decoded with errors."""
         self._chunks: Counter[int] = Counter()
         """By worker, as the next one."""
         self._frames: Counter[int] = Counter()
@@ -65,11 +64,11 @@ class Tally:
         self._chunks.clear()
         self._frames.clear()
 
-    def add(self, worker: int, result: ChunkResult, chunk: Chunk) -> None:
+    def add(self, worker: int, result: ChunkResult) -> None:
         """Count a chunk that a worker has finished."""
         self._faces += result.faces
         self._frames_without_face += result.frames_without_face
-        self._corrupt += [chunk.frame_start + position for position in result.corrupt]
+        self._corrupt += result.corrupt
         self._chunks[worker] += 1
         self._frames[worker] += result.frames
         for stage in _WORKER_STAGES:
@@ -82,7 +81,7 @@ class Tally:
         self._frames_without_face += _number(header.info.get("frames_without_face"))
         corrupt = header.info.get("corrupt")
         if isinstance(corrupt, list):
-            self._corrupt += [header.frame_start + _number(position) for position in corrupt]
+            self._corrupt += [_number(frame) for frame in corrupt]
         self.observer.frames_done(header.frame_count)
 
     def add_workers(
@@ -116,7 +115,7 @@ class Tally:
         rendered = sum(self._frames.values())
         return RenderReport(
             output=output,
-            frames=len(plan.frames),
+            frames=len(plan.frames.output),
             faces=self._faces,
             frames_without_face=self._frames_without_face,
             chunks=len(plan.chunks),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 from farm.errors import ChunkError
 from farm.media.decode import DecodeRequest
@@ -50,6 +51,15 @@ class RenderSetup:
     """Where processed frames are kept as PNG, None for nowhere."""
 
 
+class Shown(NamedTuple):
+    """What an output frame shows: positions among the chunk's source frames."""
+
+    first: int
+    second: int
+    phase: float
+    """0 for the first as it is; else how far towards the second."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkTask:
     """One attempt at one chunk."""
@@ -58,6 +68,13 @@ class ChunkTask:
     frame_start: int
     pts: tuple[int, ...]
     """Of each output frame, in ticks; names kept frames."""
+    sources: tuple[int, ...]
+    """Number of each wanted source frame, in display order: those that are shown, and before and
+    after them those that processors asked to see."""
+    owned: range
+    """Positions among them of those that count as this chunk's."""
+    shows: tuple[Shown, ...]
+    """What each output frame shows."""
     request: DecodeRequest
 
 
@@ -70,7 +87,7 @@ class ChunkResult:
     faces: int = 0
     frames_without_face: int = 0
     corrupt: list[int] = field(default_factory=list)
-    """Positions within the chunk of frames that decoded with errors."""
+    """Numbers of its own source frames that decoded with errors."""
     decode_s: float = 0.0
     detect_s: float = 0.0
     process_s: float = 0.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -92,8 +93,16 @@ class FaceStage:
         """Whether frames pass through unseen."""
         return not self._processors
 
-    def run(self, frames: Sequence[EditableFrame]) -> FaceCounts:
-        """Process a batch of frames in place."""
+    def run(
+        self, frames: Sequence[EditableFrame], counted: Sequence[bool] | None = None
+    ) -> FaceCounts:
+        """Process a batch of frames in place.
+
+        Args:
+            frames: In display order.
+            counted: Which of them enter the counts, None for all: a frame that two chunks need
+                counts once.
+        """
         if self._detector is None:
             return FaceCounts()
         started = time.perf_counter()
@@ -107,9 +116,10 @@ class FaceStage:
         detected = time.perf_counter()
         for processor in self._processors:
             processor.process(batch)
+        mine = found if counted is None else list(compress(found, counted))
         return FaceCounts(
-            faces=sum(len(faces[0]) for faces in found),
-            frames_without_face=sum(not faces[0] for faces in found),
+            faces=sum(len(faces[0]) for faces in mine),
+            frames_without_face=sum(not faces[0] for faces in mine),
             detect_s=detected - started,
             process_s=time.perf_counter() - detected,
         )

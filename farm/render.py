@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import cv2
 from av.video.frame import VideoFrame
 
 from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup, chunk_name
+from farm.emit import FrameEmitter
 from farm.errors import ChunkError, FarmError
 from farm.media.chunk_file import EncodedPacket, write_chunk
 from farm.media.decode import ChunkDecoder
@@ -46,6 +48,7 @@ class _Work:
     blocks: Blocks
     future: Future[ChunkResult]
     result: ChunkResult
+    emitter: FrameEmitter
     encoder: ChunkEncoder | None = None
     packets: list[EncodedPacket] = field(default_factory=list)
 
@@ -66,6 +69,8 @@ class _Item:
 
     work: _Work
     frame: EditableFrame | None
+    position: int = 0
+    """Of a decoded frame, among the chunk's source frames."""
 
 
 class ChunkRenderer:
@@ -114,7 +119,9 @@ class ChunkRenderer:
             raise ChunkError(f"chunk {task.chunk_index:05d}: the renderer is closed")
         future: Future[ChunkResult] = Future()
         result = ChunkResult(chunk_index=task.chunk_index)
-        self._tasks.put(_Work(task=task, blocks=blocks, future=future, result=result))
+        emitter = FrameEmitter(task.shows)
+        work = _Work(task=task, blocks=blocks, future=future, result=result, emitter=emitter)
+        self._tasks.put(work)
         return future
 
     def close(self) -> None:
@@ -141,14 +148,16 @@ class ChunkRenderer:
         frames = self._frames(decoder, work)
         if self._setup.reshape.deinterlace:
             frames = deinterlaced(frames)
-        while not work.dead:
+        for position in count():
+            if work.dead:
+                break
             started = time.perf_counter()
             frame = next(frames, None)
             work.result.decode_s += time.perf_counter() - started
             if frame is None:
                 self._decoded.put(_Item(work, None))
                 return
-            self._decoded.put(_Item(work, self._editable(frame)))
+            self._decoded.put(_Item(work, self._editable(frame), position))
         decoder.close()
 
     def _frames(self, decoder: ChunkDecoder, work: _Work) -> Iterator[VideoFrame]:
@@ -157,10 +166,10 @@ class ChunkRenderer:
             if decoded.frame is None:
                 raise LostFramesError(
                     f"chunk {work.task.chunk_index:05d}: frame "
-                    f"{work.task.frame_start + decoded.position} does not decode"
+                    f"{work.task.sources[decoded.position]} does not decode"
                 )
-            if decoded.frame.is_corrupt:
-                work.result.corrupt.append(decoded.position)
+            if decoded.frame.is_corrupt and decoded.position in work.task.owned:
+                work.result.corrupt.append(work.task.sources[decoded.position])
             yield steady(decoded.frame, self._setup.stream)
 
     def _editable(self, frame: VideoFrame) -> EditableFrame:
@@ -176,24 +185,37 @@ class ChunkRenderer:
             if alive and not self._faces.idle:
                 self._process(alive)
             for item in items:
-                self._processed.put(item)
+                self._emit(item)
         self._processed.put(None)
+
+    def _emit(self, item: _Item) -> None:
+        """Pass on the output frames that a processed source frame completes, or a chunk's end."""
+        if item.frame is None:
+            self._processed.put(item)
+            return
+        try:
+            for frame in item.work.emitter.add(item.position, item.frame):
+                self._processed.put(_Item(item.work, frame))
+        except Exception as error:  # noqa: BLE001 - a network may raise anything
+            item.work.fail(_chunk_error(item.work, "making frames", error))
 
     def _process(self, items: list[_Item]) -> None:
         """Run the face stage on each chunk of a batch, so that counts and errors stay apart."""
         works = {id(item.work): item.work for item in items}
         for work in works.values():
-            mine = [item.frame for item in items if item.work is work and item.frame is not None]
+            mine = [item for item in items if item.work is work]
             try:
                 self._process_chunk(work, mine)
             except Exception as error:  # noqa: BLE001 - a processor may raise anything
                 work.fail(_chunk_error(work, "processing", error))
 
-    def _process_chunk(self, work: _Work, frames: list[EditableFrame]) -> None:
+    def _process_chunk(self, work: _Work, items: list[_Item]) -> None:
         """Run the face stage on frames of one chunk, in batches."""
         size = batch_size(len(work.task.request.wanted), self._setup.threads)
-        for i in range(0, len(frames), size):
-            counts = self._faces.run(frames[i : i + size])
+        for i in range(0, len(items), size):
+            batch = items[i : i + size]
+            frames = [item.frame for item in batch if item.frame is not None]
+            counts = self._faces.run(frames, [item.position in work.task.owned for item in batch])
             work.result.faces += counts.faces
             work.result.frames_without_face += counts.frames_without_face
             work.result.detect_s += counts.detect_s

@@ -7,7 +7,7 @@ which keeps its decoder open. Not for: who renders what, and when (`scheduler.di
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,23 @@ _LANE_MARGIN_PACKETS = 48
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """A contiguous range of output frames and the packets that it takes to decode them."""
+    """A contiguous range of output frames, and what it takes to decode what they show.
+
+    Source frames are given as places among those that the plan needs (`OutputFrames.needed`).
+    """
 
     chunk_index: int
     frame_start: int
     frame_stop: int
     """Half-open, 0-based, in display order."""
+    decode_start: int
+    decode_stop: int
+    """Half-open: the source frames to decode, with those that processors want around them."""
+    owned_start: int
+    owned_stop: int
+    """Half-open: the source frames that count as this chunk's; each is counted by one chunk."""
+    held_from: int
+    """From this source frame on, the chunk that follows in the lane wants them too."""
     packet_start: int
     """The keyframe to decode from."""
     packet_stop: int
@@ -47,18 +58,26 @@ class Chunk:
         return self.frame_stop - self.frame_start
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lead:
+    """How many source frames around a chunk its processors want to see."""
+
+    before: int = 0
+    after: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Source:
     """Index and plan, prepared for looking up."""
 
     packets: int
     """How many there are."""
-    plan: NDArray[np.int64]
-    """[n] packet of each frame, in display order."""
+    plan: FramePlan
+    lead: Lead
     shown_at: NDArray[np.int64]
-    """[packets] frame that each packet shows, -1 for none."""
+    """[packets] source frame that each packet shows, -1 for none."""
     shown: NDArray[np.int64]
-    """Packets that show a frame, ascending."""
+    """Packets that show a source frame, ascending."""
     keys: NDArray[np.int64]
     """Keyframe packets, ascending."""
     is_key: NDArray[np.bool_]
@@ -70,39 +89,55 @@ def default_chunk_seconds(duration_s: float) -> float:
     return min(_LONG_S, max(_SHORT_S, duration_s / 4))
 
 
-def cut_chunks(index: VideoIndex, plan: FramePlan, chunk_seconds: float | None) -> list[Chunk]:
-    """Cut `plan` into chunks, at keyframes where there are any near the wanted length.
+def cut_chunks(
+    index: VideoIndex, plan: FramePlan, chunk_seconds: float | None, lead: Lead | None = None
+) -> list[Chunk]:
+    """Cut the output frames of `plan` into chunks, at keyframes near the wanted length.
 
     Args:
         index: The packets, for keyframes.
         plan: The frames.
         chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
+        lead: What processors want around each chunk; None for nothing.
     """
-    times, tick_s = plan.times, float(plan.times.time_base)
+    times, tick_s = plan.output.times, float(plan.output.times.time_base)
     stamps = (times.pts - times.pts[0]).astype(np.float64) * tick_s
     wanted_s = chunk_seconds or default_chunk_seconds(
         float(stamps[-1]) + int(times.durations[-1]) * tick_s
     )
-    source = _prepare(index, plan)
-    key_frames = np.sort(source.shown_at[source.keys])
+    source = _prepare(index, plan, lead or Lead())
     chunks: list[Chunk] = []
-    for start, stop in _ranges(stamps, key_frames[key_frames >= 0], wanted_s):
-        chunks.append(_chunk(chunks, source, start, stop))
+    for start, stop in _ranges(stamps, _key_frames(source), wanted_s):
+        chunk = _chunk(chunks, source, start, stop)
+        if chunks and chunks[-1].lane == chunk.lane:
+            held_from = min(chunk.decode_start, chunks[-1].decode_stop)
+            chunks[-1] = replace(chunks[-1], held_from=held_from)
+        chunks.append(chunk)
     return chunks
 
 
-def _prepare(index: VideoIndex, plan: FramePlan) -> _Source:
+def _prepare(index: VideoIndex, plan: FramePlan, lead: Lead) -> _Source:
     """Look up once what every chunk needs."""
     shown_at = np.full(len(index), -1, dtype=np.int64)
-    shown_at[plan.packets] = np.arange(len(plan))
+    shown_at[plan.packets] = np.arange(len(plan.packets))
     return _Source(
         packets=len(index),
-        plan=plan.packets,
+        plan=plan,
+        lead=lead,
         shown_at=shown_at,
         shown=np.flatnonzero(shown_at >= 0),
         keys=np.flatnonzero(index.keyframes),
         is_key=index.keyframes,
     )
+
+
+def _key_frames(source: _Source) -> NDArray[np.int64]:
+    """Return the output frames that first show a keyframe, ascending."""
+    first = source.plan.output.first
+    keys = np.sort(source.shown_at[source.keys])
+    places = np.searchsorted(first, keys[keys >= 0])
+    found: NDArray[np.int64] = places[first[np.minimum(places, len(first) - 1)] == keys[keys >= 0]]
+    return found
 
 
 def _ranges(
@@ -136,25 +171,40 @@ def _next_cut(
 
 
 def _chunk(before: list[Chunk], source: _Source, start: int, stop: int) -> Chunk:
-    """Make the chunk of frames `start` to `stop`, with the packets to carry and its lane."""
-    owned = source.plan[start:stop]
-    first, last = int(owned.min()), int(owned.max())
-    entry = _entry(source, first, start)
-    lead = first - entry
-    follows = bool(before) and lead > _LEAD_SHARE * (stop - start)
+    """Make the chunk of output frames `start` to `stop`, with the packets to carry and its lane."""
+    output, lead = source.plan.output, source.lead
+    low, high = output.places(start, stop)
+    begin, end = max(0, low - lead.before), min(len(output.needed), high + lead.after)
+    wanted = output.needed[begin:end]
+    packets = source.plan.packets[wanted]
+    first, last = int(packets.min()), int(packets.max())
+    entry = _entry(source, first, int(wanted[0]))
+    follows = bool(before) and _again(source, low, high) > _LEAD_SHARE * (high - low)
     return Chunk(
         chunk_index=len(before),
         frame_start=start,
         frame_stop=stop,
+        decode_start=begin,
+        decode_stop=end,
+        owned_start=max(low, before[-1].owned_stop) if before else low,
+        owned_stop=high,
+        held_from=end,
         packet_start=entry,
         packet_stop=last + 1,
-        packet_limit=_limit(source, last, stop, inside=lead > 0),
+        packet_limit=_limit(source, last, int(wanted[-1]) + 1, inside=first > entry),
         lane=before[-1].lane if follows else len(before),
     )
 
 
+def _again(source: _Source, low: int, high: int) -> int:
+    """Return how many packets are decoded only to get at the source frames at these places."""
+    frames = source.plan.output.needed[low:high]
+    first = int(source.plan.packets[frames].min())
+    return first - _entry(source, first, int(frames[0]))
+
+
 def _entry(source: _Source, first: int, start: int) -> int:
-    """Return the latest keyframe from which all frames from `start` on decode.
+    """Return the latest keyframe from which all source frames from `start` on decode.
 
     The leading pictures of a keyframe, shown before it, need the keyframe before that one.
     """
@@ -172,7 +222,8 @@ def _limit(source: _Source, last: int, stop: int, *, inside: bool) -> int:
     that the last frame comes out without draining the decoder.
     """
     most = min(source.packets, last + 1 + _LANE_MARGIN_PACKETS)
-    if inside or (stop < len(source.plan) and not source.is_key[source.plan[stop]]):
+    packets = source.plan.packets
+    if inside or (stop < len(packets) and not source.is_key[packets[stop]]):
         return most
     place = int(np.searchsorted(source.shown, last, side="right"))
     return min(most, int(source.shown[place])) if place < len(source.shown) else most

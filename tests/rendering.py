@@ -6,16 +6,17 @@ Not for: the plan itself or the finished file.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from actors.tasks import chunk_task
 from farm.chunk_task import ChunkTask, RenderSetup
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import read_header, read_packets
-from farm.media.decode import DecodeRequest
 from farm.media.encoders import choose_encoder
 from farm.media.index import IndexClass, VideoIndex, build_index
 from farm.media.listing import FrameListing, list_frames
@@ -25,7 +26,7 @@ from farm.media.reshape import Reshape
 from farm.models.store import ModelStore
 from farm.process import FaceJob
 from farm.settings import ProcessorSettings
-from scheduler.chunks import Chunk, cut_chunks
+from scheduler.chunks import Chunk, Lead, cut_chunks
 from tests.media_maker import serial_decode
 
 NOTHING = ProcessorSettings(names=("none",))
@@ -47,15 +48,20 @@ def job_for(
     chunk_dir: Path,
     *,
     chunk_seconds: float | None = None,
+    retimed: Callable[[FramePlan], FramePlan] = lambda plan: plan,
+    lead: Lead | None = None,
     faces: FaceJob | None = None,
     listing: FrameListing | None = None,
     **changes: Any,
 ) -> Job:
-    """Plan the lossless render of a video; `changes` are those of its `RenderSetup`."""
+    """Plan the lossless render of a video, perhaps at other times.
+
+    `changes` are those of its `RenderSetup`.
+    """
     index = build_index(path)
     if listing is None and index.index_class is IndexClass.UNTRUSTED:
         listing = list_frames(index)
-    plan = plan_frames(index, listing)
+    plan = retimed(plan_frames(index, listing))
     chunk_dir.mkdir(parents=True, exist_ok=True)
     setup = RenderSetup(
         stream=index.stream,
@@ -69,7 +75,7 @@ def job_for(
         decode_threads=1,
         chunk_dir=chunk_dir,
     )
-    chunks = cut_chunks(index, plan, chunk_seconds)
+    chunks = cut_chunks(index, plan, chunk_seconds, lead)
     return Job(index=index, plan=plan, chunks=chunks, setup=replace(setup, **changes))
 
 
@@ -84,20 +90,14 @@ def face_job(settings: ProcessorSettings, models: tuple[tuple[str, Path], ...] =
 def task_of(job: Job, chunk_index: int, **changes: Any) -> ChunkTask:
     """The first attempt at a chunk; `changes` are those of its `DecodeRequest`."""
     chunk = job.chunks[chunk_index]
-    frames = slice(chunk.frame_start, chunk.frame_stop)
-    request = DecodeRequest(
-        wanted=tuple(job.plan.packets[frames].tolist()),
+    task = chunk_task(
+        chunk,
+        job.plan,
         packet_start=chunk.packet_start,
-        packet_stop=chunk.packet_limit,
         shipped_from=chunk.packet_start,
         proven=chunk.packet_start == 0,
     )
-    return ChunkTask(
-        chunk_index=chunk.chunk_index,
-        frame_start=chunk.frame_start,
-        pts=tuple(job.plan.times.pts[frames].tolist()),
-        request=replace(request, **changes),
-    )
+    return replace(task, request=replace(task.request, **changes))
 
 
 def blocks_of(job: Job) -> list[PacketBlock]:

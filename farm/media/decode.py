@@ -19,6 +19,7 @@ from av.video.frame import PictureType, VideoFrame
 
 from farm.errors import ChunkError, MediaError
 from farm.media.packets import PacketBlock
+from farm.media.reference import second_reference
 from farm.media.stream import ColorTags, StreamParameters
 
 _INSIDE_PACKETS = 512
@@ -51,6 +52,8 @@ class DecodeRequest:
     proven: bool
     """Whether enough was tried: a frame with errors is taken as it is, and with `packet_start` 0
     one that does not come out is lost."""
+    held_from: int | None = None
+    """Index into `wanted` from which on the request that follows wants the frames too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,8 @@ class ChunkDecoder:
             yield from _lost_frames(following, place)
             if not self._any_shape:
                 self._check(frame)
+            if request.held_from is not None and place >= request.held_from:
+                self._held[number] = second_reference(frame)
             yield DecodedFrame(position=place, frame=frame)
             following = place + 1
             if following == len(request.wanted):
@@ -208,9 +213,8 @@ class ChunkDecoder:
         """Yield wanted frames as they come out; later ones are held for the next request."""
         held = self._held
         self._held = {n: frame for n, frame in held.items() if n not in position}
-        for number, frame in held.items():
-            if number in position:
-                yield number, frame
+        for number in sorted(held.keys() & position.keys(), key=position.__getitem__):
+            yield number, held[number]
         for block in blocks:
             for number, packet in block.packets(start, request.packet_stop):
                 frames = self._feed(number, packet)

@@ -43,7 +43,7 @@ from farm.media.final_task import (
 from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
 from farm.media.probe import open_container
 from farm.media.stream import StreamParameters
-from farm.media.timing import FrameTimes
+from farm.media.timing import FrameTimes, TimeRange
 from farm.media.verify import Expected, verify
 from farm.settings import EncodeOn, VerifyLevel
 
@@ -62,6 +62,8 @@ class FinishRequest:
     """In order, without gaps."""
     stream: StreamParameters
     times: FrameTimes
+    cut: TimeRange | None = None
+    """The stretch that is kept of the source, None for the whole."""
     encoder: EncoderChoice
     """Encoder of the output; with `final`, the chunks themselves are lossless."""
     encode_on: EncodeOn = EncodeOn.WORKER
@@ -184,7 +186,7 @@ def _joined(
     """Join the chunks and say what the ffmpeg task has to do with the result."""
     streams, facts = _source(request, rules)
     times = request.times
-    shift = shift_of(rules, facts, int(times.pts[0]) * times.time_base)
+    shift = shift_of(rules, facts, int(times.pts[0]) * times.time_base, request.cut)
     target = request.work_dir / f"joined-{uuid.uuid4().hex[:12]}.mp4"
     scratch.append(target)
     joined = join_chunks(

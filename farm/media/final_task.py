@@ -21,6 +21,7 @@ from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import ffmpeg_version, file_url, run_ffmpeg
 from farm.media.probe import open_container
 from farm.media.stream import StreamParameters
+from farm.media.timing import TimeRange
 
 _UNTRUE_TAGS = ("encoder", "rotate", "vendor_id", "bps", "duration", "number_of_frames")
 _UNTRUE_PREFIXES = ("bps-", "duration-", "number_of_", "_statistics_")
@@ -233,7 +234,9 @@ def _has_own_tags(task: FinalTask) -> bool:
     return any(name.lower() not in _PLAIN_MP4_TAGS for name in task.facts.tags)
 
 
-def shift_of(rules: ContainerRules, facts: SourceFacts, first: Fraction) -> Fraction:
+def shift_of(
+    rules: ContainerRules, facts: SourceFacts, first: Fraction, cut: TimeRange | None = None
+) -> Fraction:
     """Seconds that all streams are moved by, so that the container can hold the first frame.
 
     A transport stream begins at any time; elsewhere players would wait for it. Before zero, frames
@@ -243,7 +246,9 @@ def shift_of(rules: ContainerRules, facts: SourceFacts, first: Fraction) -> Frac
     if rules.muxer == "mpegts":
         return Fraction(0)
     shift = max(Fraction(0), -first)
-    if "mpeg" in facts.format_names.split(",")[0]:
+    if cut is not None and cut.start is not None:
+        shift = -cut.start
+    elif "mpeg" in facts.format_names.split(",")[0]:
         shift = -min(facts.start, first)
     if not rules.exact_times:
         shift += -(first + shift) % _MILLISECOND

@@ -1,6 +1,7 @@
-"""The plan of frames: which source frames a player shows, and when each output frame is shown.
+"""The plan of frames: which source frames a player shows, when, and what the result shows of them.
 
-A pure function of index and listing. Not for: cutting into chunks (`scheduler.chunks`).
+A pure function of index and listing. Not for: other times than the source's (`farm.media.retime`)
+or cutting into chunks (`scheduler.chunks`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.errors import MediaError, SettingsError
+from farm.errors import MediaError
 from farm.media.index import NO_PTS, VideoIndex
 from farm.media.listing import FrameListing
+from farm.media.output import OutputFrames, every_frame
 from farm.media.timing import FrameTimes
 from farm.report import Damage
 
@@ -26,12 +28,15 @@ _RESTART_S = Fraction(1, 2)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FramePlan:
-    """Source frames in display order, each output frame being one of them."""
+    """Source frames in display order, and the output frames that are made of them."""
 
     packets: NDArray[np.int64]
-    """[n] number of the packet that shows each frame."""
+    """[n] number of the packet that shows each source frame."""
     times: FrameTimes
-    damage: tuple[Damage, ...]
+    """Of the source frames."""
+    output: OutputFrames
+    """What the result shows; each source frame once where nothing else was asked for."""
+    damage: tuple[Damage, ...] = ()
     """Places where the source does not decode as it should."""
     notes: tuple[str, ...] = ()
     """Deviations from the source's own timestamps, to be said."""
@@ -52,7 +57,8 @@ def plan_frames(index: VideoIndex, listing: FrameListing | None) -> FramePlan:
     """
     if listing is None:
         order = np.argsort(index.pts, kind="stable")
-        return FramePlan(packets=order, times=_times(index, order, index.pts[order])[0], damage=())
+        times, _ = _times(index, order, index.pts[order])
+        return FramePlan(packets=order, times=times, output=every_frame(times))
     if (listing.packets < 0).any():
         raise MediaError(
             f"{index.path}: the decoder of {index.stream.codec} does not say which packet "
@@ -61,35 +67,8 @@ def plan_frames(index: VideoIndex, listing: FrameListing | None) -> FramePlan:
     keep = _first_of_each(listing.packets)
     packets = listing.packets[keep]
     times, notes = _times(index, packets, listing.pts[keep])
-    plan = FramePlan(packets=packets, times=times, damage=(), notes=notes)
+    plan = FramePlan(packets=packets, times=times, output=every_frame(times), notes=notes)
     return replace(plan, damage=_damage(index, listing, plan, listing.corrupt[keep]))
-
-
-def cut_plan(plan: FramePlan, start_s: float, count: int) -> FramePlan:
-    """Return the stretch of `count` frames from the frame shown at `start_s`, moved to time zero.
-
-    Args:
-        plan: The whole plan.
-        start_s: Seconds from the first frame.
-        count: Frames to keep; fewer at the end of the video.
-
-    Raises:
-        SettingsError: The video ends before `start_s`.
-    """
-    times = plan.times
-    tick = Fraction(start_s).limit_denominator(1_000_000) / times.time_base + int(times.pts[0])
-    end = int(times.pts[-1] + times.durations[-1])
-    if tick >= end or start_s < 0:
-        whole = float((end - int(times.pts[0])) * times.time_base)
-        raise SettingsError(f"--at {start_s}: the video lasts {whole:.2f} s")
-    first = max(0, int(np.searchsorted(times.pts, int(tick), side="right")) - 1)
-    cut = slice(first, first + count)
-    moved = FrameTimes(
-        time_base=times.time_base,
-        pts=times.pts[cut] - times.pts[first],
-        durations=times.durations[cut],
-    )
-    return FramePlan(packets=plan.packets[cut], times=moved, damage=(), notes=plan.notes)
 
 
 def _first_of_each(packets: NDArray[np.int64]) -> NDArray[np.int64]:

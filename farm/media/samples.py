@@ -25,27 +25,28 @@ from farm.media.probe import open_container
 def sample_frames(
     index: VideoIndex, plan: FramePlan, every_s: float
 ) -> Iterator[tuple[int, VideoFrame]]:
-    """Yield output frames, no two neighbours of which are further apart than `every_s`.
+    """Yield source frames that the plan needs, no two neighbours further apart than `every_s`.
 
     A frame that does not decode is passed over. Where keyframes were no true ones, frames may come
     twice.
 
     Yields:
-        The number of the output frame, and the picture as it is stored, its pts of no meaning.
+        The number of the source frame, and the picture as it is stored, its pts of no meaning.
     """
     ticks = every_s / plan.times.time_base
-    keys = np.flatnonzero(index.keyframes[plan.packets])
-    by_keys = spread(plan.times.pts, keys, float(ticks))
+    needed = plan.output.needed
+    pts = plan.times.pts[needed]
+    keys = np.flatnonzero(index.keyframes[plan.packets[needed]])
+    by_keys = spread(pts, keys, float(ticks))
     if by_keys is not None:
         came = 0
-        for number, frame in _decoded(index, plan, by_keys, keys_only=True):
+        for number, frame in _decoded(index, plan, needed[by_keys], keys_only=True):
             came += 1
             yield number, frame
         if came == len(by_keys):
             return
-    everything = np.arange(len(plan), dtype=np.int64)
-    wanted = spread(plan.times.pts, everything, float(ticks))
-    yield from _decoded(index, plan, everything if wanted is None else wanted, keys_only=False)
+    wanted = spread(pts, np.arange(len(needed), dtype=np.int64), float(ticks))
+    yield from _decoded(index, plan, needed if wanted is None else needed[wanted], keys_only=False)
 
 
 def spread(

@@ -37,3 +37,11 @@ class FrameTimes:
     def seconds(self, frame: int) -> Fraction:
         """Time of frame `frame` from the first frame, in seconds."""
         return int(self.pts[frame] - self.pts[0]) * self.time_base
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeRange:
+    """A stretch of the source's clock, half-open, in seconds; None where it has no border."""
+
+    start: Fraction | None
+    stop: Fraction | None

@@ -19,7 +19,8 @@ from farm.content import (
 from farm.errors import ContentError, InputError, ModelError
 from farm.image_target import render_image
 from farm.media.index import VideoIndex, build_index
-from farm.media.plan import FramePlan, cut_plan, plan_frames
+from farm.media.plan import FramePlan, plan_frames
+from farm.media.retime import stretch
 from farm.models.session import SessionSettings, open_session
 from farm.observer import NullObserver
 from farm.settings import ProcessorSettings, RenderSettings
@@ -130,9 +131,9 @@ def test_of_a_preview_only_its_frames_are_looked_at(tmp_path: Path, classifier: 
     path = tmp_path / "a.mp4"
     index, plan = video(path, 9, red=range(60, 90))
     asked = settings(path, classifier)
-    assert check_video_content(asked, index, cut_plan(plan, 1.0, 20), lambda _: None)
+    assert check_video_content(asked, index, stretch(plan, 1.0, 20), lambda _: None)
     with pytest.raises(ContentError):
-        check_video_content(asked, index, cut_plan(plan, 5.5, 20), lambda _: None)
+        check_video_content(asked, index, stretch(plan, 5.5, 20), lambda _: None)
 
 
 def test_a_missing_source_is_named(tmp_path: Path, classifier: Path) -> None:

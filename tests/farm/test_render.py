@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ from farm.chunk_task import LostFramesError
 from farm.errors import ChunkError
 from farm.media.decode import DecoderClosedError
 from farm.media.packets import PacketBlock
+from farm.media.plan import FramePlan
+from farm.media.retime import at_rate, trim
 from farm.process import FaceCounts, FaceStage
 from farm.render import ChunkRenderer, queue_frames
+from scheduler.chunks import Lead
 from tests.media_maker import Studio
-from tests.rendering import Job, blocks_of, job_for, serial_md5s, shown_md5s, task_of
+from tests.rendering import ONE_FRAME_S, Job, blocks_of, job_for, serial_md5s, shown_md5s, task_of
 
 
 class Stage:
@@ -27,7 +31,7 @@ class Stage:
         self._fail_at = fail_at
         self._seen = 0
 
-    def run(self, frames: Sequence[Any]) -> FaceCounts:
+    def run(self, frames: Sequence[Any], counted: Sequence[bool] | None = None) -> FaceCounts:
         self.batches.append(len(frames))
         self._seen += len(frames)
         if self._fail_at is not None and self._seen > self._fail_at:
@@ -84,6 +88,55 @@ def test_chunks_in_a_row_show_every_frame_of_a_serial_decode(
     assert [r.chunk_index for r in results] == list(range(len(job.chunks)))
     assert sum(r.frames for r in results) == len(job.plan)
     assert shown_md5s(job) == serial_md5s(path)
+
+
+@pytest.mark.parametrize("lead", [Lead(), Lead(before=3, after=2), Lead(before=40)])
+@pytest.mark.parametrize("chunk_seconds", [ONE_FRAME_S, 0.3, 100.0])
+@pytest.mark.parametrize("name", ["h264_open_gop.mp4", "one_gop.mp4"])
+def test_frames_are_repeated_and_left_out_alike_however_the_video_is_cut(
+    media_studio: Studio,
+    tmp_path: Path,
+    renderers: list[ChunkRenderer],
+    name: str,
+    chunk_seconds: float,
+    lead: Lead,
+) -> None:
+    path = media_studio.path(name)
+
+    def other_times(plan: FramePlan) -> FramePlan:
+        return at_rate(trim(plan, Fraction(1, 4), Fraction(7, 8)), Fraction(20))
+
+    job = job_for(path, tmp_path, chunk_seconds=chunk_seconds, retimed=other_times, lead=lead)
+    renderer = open_renderer(job, renderers)
+    blocks = feed(job)
+    for i in range(len(job.chunks)):
+        result = renderer.submit(task_of(job, i), blocks).result()
+        assert result.frames == job.chunks[i].frame_count
+    serial, output = serial_md5s(path), job.plan.output
+    assert 1 < len(output.needed) < len(job.plan)
+    assert shown_md5s(job) == [serial[n] for n in output.first]
+
+
+def test_a_frame_that_two_chunks_decode_is_counted_by_one(
+    media_studio: Studio,
+    tmp_path: Path,
+    renderers: list[ChunkRenderer],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[bool] = []
+
+    class Counter(Stage):
+        def run(self, frames: Sequence[Any], counted: Sequence[bool] | None = None) -> FaceCounts:
+            seen.extend(counted or ())
+            return super().run(frames)
+
+    path = media_studio.path("plain.mp4")
+    job = job_for(path, tmp_path, chunk_seconds=0.3, lead=Lead(before=2, after=3))
+    renderer = open_renderer(job, renderers, monkeypatch, Counter())
+    blocks = feed(job)
+    for i in range(len(job.chunks)):
+        renderer.submit(task_of(job, i), blocks).result()
+    assert len(seen) > sum(seen) == len(job.plan)
 
 
 def test_a_chunk_whose_packets_break_off_fails_alone(
@@ -174,7 +227,7 @@ def test_queues_hold_few_frames_however_long_the_chunk_is(
 ) -> None:
     job = job_for(media_studio.path("plain.mp4"), tmp_path, chunk_seconds=10, memory_bytes=1)
     gate, stage = threading.Event(), Stage()
-    monkeypatch.setattr(stage, "run", lambda frames: gate.wait() and FaceCounts())
+    monkeypatch.setattr(stage, "run", lambda *_: gate.wait() and FaceCounts())
     decoded: list[int] = []
     original = ChunkRenderer._editable
 

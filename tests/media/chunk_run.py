@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from actors.tasks import chunk_task
 from farm.errors import JobError
 from farm.media.decode import (
     ChunkDecoder,
     DecodedFrame,
     DecoderClosedError,
-    DecodeRequest,
     FalseKeyframeError,
     NeedEarlierError,
 )
@@ -25,7 +25,7 @@ from farm.media.index import IndexClass, VideoIndex, build_index
 from farm.media.listing import list_frames
 from farm.media.packets import PacketReader
 from farm.media.plan import FramePlan, plan_frames
-from scheduler.chunks import cut_chunks
+from scheduler.chunks import Lead, cut_chunks
 from scheduler.dispatch import Dispatch, Fail, Instruction, Render
 from tests.media_maker import frame_md5
 
@@ -58,9 +58,10 @@ def decode_chunks(
     *,
     workers: int = 1,
     threads: int = 1,
+    lead: Lead | None = None,
 ) -> ChunkRun:
     """Decode all chunks, each worker taking its orders one after another, in turns."""
-    chunks = cut_chunks(index, plan, chunk_seconds)
+    chunks = cut_chunks(index, plan, chunk_seconds, lead)
     run = ChunkRun(chunks=len(chunks), lanes=len({chunk.lane for chunk in chunks}))
     dispatch = Dispatch(chunks, [int(key) for key in np.flatnonzero(index.keyframes)])
     decoders = [ChunkDecoder(index.stream, threads) for _ in range(workers)]
@@ -107,7 +108,9 @@ def _carry_out(
         return dispatch.keyframe_false(worker, chunk, order.packet_start)
     except NeedEarlierError:
         return dispatch.frames_missing(worker, chunk)
-    found[chunk.chunk_index] = [None if f.frame is None else frame_md5(f.frame) for f in frames]
+    places = plan.output.places(chunk.frame_start, chunk.frame_stop)
+    own = frames[places[0] - chunk.decode_start : places[1] - chunk.decode_start]
+    found[chunk.chunk_index] = [None if f.frame is None else frame_md5(f.frame) for f in own]
     run.corrupt += sum(f.frame is not None and f.frame.is_corrupt for f in frames)
     return dispatch.chunk_done(worker, chunk)
 
@@ -120,11 +123,11 @@ def _decode(
     if order.after is not None:
         shipped_from = min(order.after.packet_stop, chunk.packet_stop - 1)
     blocks = [reader.read(b) for b in reader.blocks_of(shipped_from, chunk.packet_limit)]
-    request = DecodeRequest(
-        wanted=tuple(plan.packets[chunk.frame_start : chunk.frame_stop].tolist()),
+    task = chunk_task(
+        chunk,
+        plan,
         packet_start=order.packet_start,
-        packet_stop=chunk.packet_limit,
         shipped_from=shipped_from,
         proven=order.proven,
     )
-    return list(decoder.decode(request, lambda start: [b for b in blocks if b.stop > start]))
+    return list(decoder.decode(task.request, lambda start: [b for b in blocks if b.stop > start]))

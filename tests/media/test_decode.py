@@ -18,6 +18,7 @@ from farm.media.index import VideoIndex, build_index
 from farm.media.listing import list_frames
 from farm.media.packets import PacketBlock, PacketReader
 from farm.media.plan import plan_frames
+from scheduler.chunks import Lead
 from tests.media.chunk_run import decode_chunks, planned
 from tests.media_maker import Kind, Studio, names_of, serial_frames, video_packets
 from tests.scheduler.made_up import STREAM
@@ -122,6 +123,19 @@ def test_a_decoder_that_is_not_open_says_so(media_studio: Studio) -> None:
     blocks = _blocks(index)
     with pytest.raises(DecoderClosedError):
         list(ChunkDecoder(index.stream, 1).decode(_request([20], 15, 30, 18), lambda _: blocks))
+
+
+@pytest.mark.parametrize("lead", [Lead(before=1), Lead(before=7, after=4), Lead(after=12)])
+@pytest.mark.parametrize("chunk_seconds", [0.001, 0.2])
+def test_frames_that_two_chunks_of_a_lane_want_are_not_decoded_twice(
+    media_studio: Studio, chunk_seconds: float, lead: Lead
+) -> None:
+    path = media_studio.path("one_gop.mp4")
+    index, plan = planned(path)
+    run = decode_chunks(index, plan, chunk_seconds, lead=lead)
+    assert run.chunks > 4
+    assert (run.closed, run.lanes) == (0, 1)
+    assert run.md5s == [frame.md5 for frame in serial_frames(path)]
 
 
 def test_an_open_decoder_is_used_only_where_it_is_counted_on(media_studio: Studio) -> None:

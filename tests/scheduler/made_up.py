@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from farm.media.index import IndexClass, VideoIndex
+from farm.media.output import every_frame
 from farm.media.plan import FramePlan
 from farm.media.stream import StreamParameters
 from farm.media.timing import FrameTimes
@@ -68,7 +69,9 @@ def made_up_plan(packets: Sequence[int], pts: Sequence[int]) -> FramePlan:
     times = FrameTimes(
         time_base=TICK_S, pts=ticks, durations=np.append(np.diff(ticks), 40).astype(np.int64)
     )
-    return FramePlan(packets=np.array(packets, dtype=np.int64), times=times, damage=())
+    return FramePlan(
+        packets=np.array(packets, dtype=np.int64), times=times, output=every_frame(times)
+    )
 
 
 def made_up_chunks(lanes: Sequence[int], *, gop: int = 30) -> list[Chunk]:
@@ -78,6 +81,11 @@ def made_up_chunks(lanes: Sequence[int], *, gop: int = 30) -> list[Chunk]:
             chunk_index=i,
             frame_start=10 * i,
             frame_stop=10 * i + 10,
+            decode_start=10 * i,
+            decode_stop=10 * i + 10,
+            owned_start=10 * i,
+            owned_stop=10 * i + 10,
+            held_from=10 * i + 10,
             packet_start=10 * i // gop * gop,
             packet_stop=10 * i + 10,
             packet_limit=10 * i + 10,

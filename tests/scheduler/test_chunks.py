@@ -2,20 +2,24 @@
 
 import dataclasses
 import time
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from farm.media.index import VideoIndex
 from farm.media.plan import FramePlan
-from scheduler.chunks import Chunk, cut_chunks, default_chunk_seconds
+from farm.media.retime import at_rate
+from scheduler.chunks import Chunk, Lead, cut_chunks, default_chunk_seconds
 from tests.media.chunk_run import planned
 from tests.media_maker import Kind, Studio, names_of
 from tests.scheduler.made_up import made_up_index, made_up_plan
 
+NO_LEAD = Lead()
 LENGTHS = (0.001, 0.37, None, 1e9)
 
 
@@ -34,28 +38,67 @@ def videos(draw: st.DrawFn) -> tuple[VideoIndex, FramePlan]:
     return made_up_index([0] * count, sorted(keys)), made_up_plan(shown, pts)
 
 
-def _check(index: VideoIndex, plan: FramePlan, chunks: list[Chunk]) -> None:
+@st.composite
+def retimed(draw: st.DrawFn) -> tuple[VideoIndex, FramePlan]:
+    """A video of which frames are repeated, left out, or made between two."""
+    index, plan = draw(videos())
+    rate = draw(st.fractions(Fraction(1, 2), 60, max_denominator=20))
+    return index, at_rate(plan, rate, between=draw(st.booleans()))
+
+
+def _entry(index: VideoIndex, plan: FramePlan, frames: NDArray[np.int64]) -> int:
+    """The keyframe from which these source frames decode."""
+    shown_at = {int(packet): frame for frame, packet in enumerate(plan.packets)}
+    fits = [
+        int(key)
+        for key in np.flatnonzero(index.keyframes)
+        if key <= plan.packets[frames].min() and shown_at.get(int(key), -1) <= frames[0]
+    ]
+    return fits[-1] if fits else 0
+
+
+def _check(index: VideoIndex, plan: FramePlan, chunks: list[Chunk], lead: Lead = NO_LEAD) -> None:
     """Everything that must hold of a cut."""
+    output = plan.output
     assert [c.chunk_index for c in chunks] == list(range(len(chunks)))
     assert [c.frame_start for c in chunks] == [0, *(c.frame_stop for c in chunks[:-1])]
-    assert chunks[-1].frame_stop == len(plan)
-    shown_at = {int(packet): frame for frame, packet in enumerate(plan.packets)}
-    for chunk, before in zip(chunks, [None, *chunks[:-1]], strict=True):
-        owned = plan.packets[chunk.frame_start : chunk.frame_stop]
-        assert chunk.frame_count == len(owned) > 0
-        assert chunk.packet_start <= owned.min()
-        assert owned.max() + 1 == chunk.packet_stop <= chunk.packet_limit <= len(index)
-        fits = [
-            key
-            for key in np.flatnonzero(index.keyframes)
-            if key <= owned.min() and shown_at.get(int(key), -1) <= chunk.frame_start
-        ]
-        assert chunk.packet_start == (fits[-1] if fits else 0)
-        lead = int(owned.min()) - chunk.packet_start
-        if before is None or lead <= 0.25 * chunk.frame_count:
+    assert chunks[-1].frame_stop == len(output)
+    owned = [n for c in chunks for n in range(c.owned_start, c.owned_stop)]
+    assert owned == list(range(len(output.needed)))
+    for chunk, before, after in zip(chunks, [None, *chunks], [*chunks[1:], None], strict=False):
+        frames = slice(chunk.frame_start, chunk.frame_stop)
+        shown = {*output.first[frames].tolist(), *output.second[frames].tolist()}
+        wanted = output.needed[chunk.decode_start : chunk.decode_stop]
+        least, most = np.searchsorted(output.needed, [min(shown), max(shown)])
+        assert chunk.decode_start == max(0, least - lead.before)
+        assert chunk.decode_stop == min(len(output.needed), most + 1 + lead.after)
+        packets = plan.packets[wanted]
+        assert chunk.frame_count > 0
+        assert chunk.packet_start <= packets.min()
+        assert packets.max() + 1 == chunk.packet_stop <= chunk.packet_limit <= len(index)
+        assert chunk.packet_start == _entry(index, plan, wanted)
+        own = output.needed[least : most + 1]
+        again = int(plan.packets[own].min()) - _entry(index, plan, own)
+        if before is None or again <= 0.25 * len(own):
             assert chunk.lane == chunk.chunk_index
         else:
             assert chunk.lane == before.lane
+        if after is not None and after.lane == chunk.lane:
+            assert chunk.held_from == min(after.decode_start, chunk.decode_stop)
+        else:
+            assert chunk.held_from == chunk.decode_stop
+
+
+@given(
+    video=st.one_of(videos(), retimed()),
+    chunk_seconds=st.sampled_from([*LENGTHS, 0.05]),
+    lead=st.builds(Lead, before=st.integers(0, 5), after=st.integers(0, 5)),
+)
+@settings(max_examples=150, deadline=None)
+def test_a_chunk_decodes_what_its_frames_show_and_what_processors_want_around(
+    video: tuple[VideoIndex, FramePlan], chunk_seconds: float | None, lead: Lead
+) -> None:
+    _check(*video, cut_chunks(*video, chunk_seconds, lead), lead)
 
 
 @given(video=videos(), chunk_seconds=st.sampled_from([*LENGTHS, 0.05, 2.0]))
