@@ -23,14 +23,13 @@ from farm.media.frame import EditableFrame
 from farm.media.index import VideoIndex
 from farm.media.layout import editable_pix_fmt
 from farm.media.listing import shown_frames
-from farm.models.catalogue import ModelKind
 from farm.models.session import PROVIDERS, choose_provider
 from farm.models.store import ModelFile, ModelStore
 from farm.process import FaceJob, load_processors, open_recogniser
 from farm.processors.base import FrameProcessor
+from farm.processors.models import model_kinds
 from farm.settings import ProcessorSettings
 
-_MODEL_OF = {"face_swapper": ModelKind.SWAPPER, "face_enhancer": ModelKind.ENHANCER}
 _REPORT_EVERY = 10
 _NOBODY_NOTE = "no frame shows a face: the pictures stay as they are"
 
@@ -163,7 +162,7 @@ def _model_files(
     landmarks: bool,
 ) -> list[ModelFile]:
     """Return the files of detector and processors, fetched where they are missing."""
-    files = [models.find(_MODEL_OF[p.name]) for p in processors if p.name in _MODEL_OF]
+    files = [models.find(kind) for kind in model_kinds([p.name for p in processors], settings)]
     detector = choose_model(settings.detector, models, needs_landmarks=landmarks)
     return files if detector is None else [*files, detector]
 

@@ -36,11 +36,11 @@ from farm.models.store import ModelFile, ModelStore
 from farm.observer import RenderObserver
 from farm.process import open_recogniser
 from farm.processors.base import FaceFrame, ProcessorContext
+from farm.processors.models import model_kinds
 from farm.report import RenderReport, Stage
 from farm.settings import RenderSettings
 
 Result = TypeVar("Result")
-_MODEL_OF = {"face_swapper": ModelKind.SWAPPER, "face_enhancer": ModelKind.ENHANCER}
 
 
 def render_image(settings: RenderSettings, observer: RenderObserver) -> RenderReport:
@@ -138,7 +138,8 @@ class _FaceWork:
 
     def model_files(self) -> list[ModelFile]:
         """The models in use."""
-        kinds = [_MODEL_OF[p.name] for p in self._processors if p.name in _MODEL_OF]
+        names = [processor.name for processor in self._processors]
+        kinds = list(model_kinds(names, self._settings.processors))
         if self._needs_source:
             kinds.append(ModelKind.RECOGNIZER)
         files = [self._models.have_first(of_kind(kind), given=kind) for kind in kinds]

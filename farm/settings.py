@@ -15,6 +15,7 @@ from typing import Annotated
 
 from farm.errors import SettingsError
 from farm.options import Option, OptionKind, check_ranges
+from farm.paste_settings import PasteSettings
 
 _MOST_PX = 16384
 """Longest side of a picture that encoders take."""
@@ -92,6 +93,7 @@ class ProcessorSettings:
     enhancer_blend: Annotated[
         float, Option(help="Weight of the enhanced face, 0 to 1.", low=0, high=1)
     ] = 0.8
+    paste: PasteSettings = field(default_factory=PasteSettings)
 
     def __post_init__(self) -> None:
         check_ranges(self)

@@ -233,6 +233,24 @@ def make_enhancer(path: Path, size_px: int = 512) -> Path:
     return graph.save(path, {"input": shape}, {"output": shape})
 
 
+def make_parser(path: Path, size_px: int = 512, classes: int = 19) -> Path:
+    """A face parsing network of BiSeNet's signature: pure green is hair, all else is skin."""
+    mean, spread = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    sign = np.array([-1.0, 1.0, -1.0])
+    weights = np.zeros((classes, 3, 1, 1), np.float32)
+    weights[-2, :, 0, 0] = 20 * sign * spread
+    bias = np.full(classes, -50, np.float32)
+    bias[1] = 10
+    bias[-2] = 20 * float((sign * mean).sum())
+    graph = _Graph()
+    graph.add("Conv", "input", graph.constant(weights), graph.constant(bias), name="output")
+    side = graph.constant([1, classes, size_px // 16, size_px // 16], np.int64)
+    graph.add("Expand", graph.constant(0.0), side, name="output16")
+    small: Shape = [1, classes, size_px // 16, size_px // 16]
+    outputs: dict[str, Shape] = {"output": [1, classes, size_px, size_px], "output16": small}
+    return graph.save(path, {"input": [1, 3, size_px, size_px]}, outputs)
+
+
 def _arcface_weights() -> NDArray[np.float32]:
     """[3, 512] with orthogonal rows: red, green and blue point three ways."""
     weights = np.zeros((3, 512), np.float32)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.media.warp import inverse
+
 _ARCFACE_112 = np.array(
     [
         [38.2946, 51.6963],
@@ -75,19 +77,6 @@ def similarity(
         return None
     turn = scale * (u * signs) @ vt
     return np.hstack([turn, (aim - turn @ centre)[:, None]])
-
-
-def inverse(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """[2, 3] matrix that undoes a similarity."""
-    turn = np.linalg.inv(matrix[:, :2])
-    return np.hstack([turn, -turn @ matrix[:, 2:]])
-
-
-def moved(matrix: NDArray[np.float64], left: float, top: float) -> NDArray[np.float64]:
-    """The same transform for a picture whose origin is at (left, top) of the old one."""
-    shifted = matrix.copy()
-    shifted[:, 2] += matrix[:, :2] @ (left, top)
-    return shifted
 
 
 def crop_box(matrix: NDArray[np.float64], size_px: int) -> tuple[int, int, int, int]:

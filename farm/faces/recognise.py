@@ -50,7 +50,7 @@ class Recogniser:
             ValueError: A face has no landmarks.
         """
         template = arcface_template(_SIZE_PX)
-        crops = [take_crop(picture, face, template, _SIZE_PX) for face in faces]
+        crops = [take_crop(picture, face, template, _SIZE_PX, black_outside=True) for face in faces]
         there = [i for i, crop in enumerate(crops) if crop is not None]
         vectors: list[NDArray[np.float32] | None] = [None] * len(faces)
         if there:

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from farm.errors import InputError
 from farm.faces.detect import FaceDetector, detect_faces
 from farm.faces.face import Face
-from farm.faces.paste import Box
 from farm.faces.recognise import Recogniser, unit
+from farm.media.warp import Matrix, inverse, moved_origin, target_box, then, warp
 
 CLEARLY_LARGEST = 10.0
 """A face this many times as large as every other one is taken for the only one meant."""
@@ -40,12 +40,17 @@ class StillPicture:
         """Height, in pixels."""
         return int(self.pixels_bgr.shape[0])
 
-    def read_bgr(self, box_xyxy: Box) -> tuple[NDArray[np.uint8], Box]:
-        """Copy of a region and its box, clipped to the picture."""
-        left, top = max(box_xyxy[0], 0), max(box_xyxy[1], 0)
-        right, bottom = min(box_xyxy[2], self.width), min(box_xyxy[3], self.height)
-        region = np.ascontiguousarray(self.pixels_bgr[top:bottom, left:right])
-        return region, (left, top, right, bottom)
+    def read_warped(
+        self, matrix: Matrix, size_px: int, *, black_outside: bool = False
+    ) -> NDArray[np.uint8]:
+        """An affine part, [size, size, 3] uint8 BGR; outside lies the nearest pixel, or black."""
+        left, top, right, bottom = target_box(inverse(matrix), (0, 0, size_px, size_px))
+        left, right = min(max(left, 0), self.width - 1), max(min(right, self.width), 1)
+        top, bottom = min(max(top, 0), self.height - 1), max(min(bottom, self.height), 1)
+        region = self.pixels_bgr[top:bottom, left:right]
+        border = 0.0 if black_outside else None
+        part = warp(region, then(moved_origin(-left, -top), matrix), (size_px, size_px), border)
+        return np.ascontiguousarray(part, np.uint8)
 
     def to_bgr(self, max_side_px: int | None = None) -> NDArray[np.uint8]:
         """The picture, scaled down so that no side is longer."""

@@ -38,7 +38,8 @@ def blend(target: Pixels, new: Pixels, weights: NDArray[np.float32], shift: int)
     All are [h, w]. `target` may be any view; its samples carry `shift` unused low bits, those of
     `new` do not. Weight 0 keeps a sample bit for bit, weight 1 is exactly the new one.
     """
-    old = np.ascontiguousarray(target)
+    rows_apart = target.strides[-1] == target.itemsize
+    old = target if rows_apart else np.ascontiguousarray(target)
     if shift:
         new = new << np.uint16(shift)
     result: Pixels
@@ -55,6 +56,20 @@ def blend(target: Pixels, new: Pixels, weights: NDArray[np.float32], shift: int)
 def block_max(weights: NDArray[np.float32], grid: tuple[int, int]) -> NDArray[np.float32]:
     """Greatest weight of each block of `grid` (columns, rows); [h, w] are multiples of it."""
     return _fold(weights, grid, cv2.max)
+
+
+def block_mean(
+    weights: NDArray[np.float32], grid: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Mean weight of each block of `grid`; the last of `size` blocks may reach over the border."""
+    if grid == (1, 1):
+        return weights
+    below = size[1] * grid[1] - weights.shape[0]
+    beside = size[0] * grid[0] - weights.shape[1]
+    if below or beside:
+        whole = cv2.copyMakeBorder(weights, 0, below, 0, beside, cv2.BORDER_REPLICATE)
+        weights = np.asarray(whole, np.float32)
+    return np.asarray(cv2.resize(weights, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
 def block_samples(

@@ -18,6 +18,8 @@ from farm.media.layout import ColorModel, PixelLayout
 from farm.media.stream import ColorTags
 from farm.media.tone import ToneMap, tone_map
 
+BgrPixels = NDArray[np.uint8] | NDArray[np.float32]
+"""[h, w, 3] BGR, 0..255."""
 _LIMITED, _FULL = 1, 2
 _UNSPECIFIED = 2
 _KR_KB = {
@@ -71,10 +73,15 @@ class Conversion:
             return _rounded(self.tone.to_screen_gray(signal + np.float32(offset / 255)))
         return np.asarray(cv2.convertScaleAbs(positive, alpha=scale, beta=offset), np.uint8)
 
-    def native(self, region_bgr: NDArray[np.uint8]) -> list[NDArray[Any]]:
-        """BGR [h, w, 3] as native samples at full resolution, one [h, w] array per component."""
+    def native(self, region_bgr: BgrPixels) -> list[NDArray[Any]]:
+        """BGR [h, w, 3] as native samples at full resolution, one [h, w] array per component.
+
+        Fractions of float32 pixels are kept where the depth can hold them.
+        """
         if self.tone is not None:
             return self._native_hdr(self.tone, region_bgr)
+        if region_bgr.dtype == np.float32:
+            return self._native_of_floats(region_bgr)
         if self.model is ColorModel.RGB and self.depth == 8:
             return list(cv2.split(region_bgr))
         # cv2 rounds 16 bit samples to the nearest; 8 bit ones come out one off at times.
@@ -85,7 +92,15 @@ class Conversion:
             wide = np.minimum(wide, np.uint16(2**self.depth - 1))
         return list(cv2.split(wide)[: len(self.black)])
 
-    def _native_hdr(self, tone: ToneMap, region_bgr: NDArray[np.uint8]) -> list[NDArray[Any]]:
+    def _native_of_floats(self, region_bgr: BgrPixels) -> list[NDArray[Any]]:
+        wide = cv2.transform(np.ascontiguousarray(region_bgr), self.from_bgr)
+        depth = cv2.CV_8U if self.depth <= 8 else cv2.CV_16U
+        rounded: NDArray[Any] = cv2.add(wide, np.zeros(4), dtype=depth)
+        if 8 < self.depth < 16:
+            rounded = np.minimum(rounded, np.uint16(2**self.depth - 1))
+        return list(cv2.split(rounded)[: len(self.black)])
+
+    def _native_hdr(self, tone: ToneMap, region_bgr: BgrPixels) -> list[NDArray[Any]]:
         signal = tone.to_signal(region_bgr.astype(np.float32) / np.float32(255))
         wide = cv2.transform(signal * np.float32(255), self.from_bgr)
         top = np.float32(2**self.depth - 1)

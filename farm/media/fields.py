@@ -15,6 +15,7 @@ from farm.media.blend import Mask, Pixels
 from farm.media.frame import EditableFrame
 from farm.media.orientation import Box
 from farm.media.stream import ColorTags
+from farm.media.warp import Matrix, then
 
 
 def editable(
@@ -91,6 +92,12 @@ class FieldPicture(EditableFrame):
             region = np.ascontiguousarray(region_bgr[pick])
             lines: Mask = mask[pick].copy()
             super().write_bgr(region, lines, self._with_range(box_xyxy, start, stop))
+
+    @property
+    def _to_upright(self) -> Matrix:
+        """From pixels of the field, whose lines are every other one, to the upright picture's."""
+        lines = np.array([[1.0, 0, 0], [0, 2, self._field]])
+        return then(lines, super()._to_upright)
 
     @property
     def _axis(self) -> int:

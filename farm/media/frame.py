@@ -14,8 +14,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.media.blend import Mask, Pixels, blend, block_max, block_samples, mask_weights
-from farm.media.convert import conversion_for
+from farm.media.blend import (
+    Mask,
+    Pixels,
+    blend,
+    block_max,
+    block_mean,
+    block_samples,
+    mask_weights,
+)
+from farm.media.convert import BgrPixels, conversion_for
 from farm.media.layout import ColorModel, Component, layout_of
 from farm.media.orientation import (
     Box,
@@ -27,6 +35,21 @@ from farm.media.orientation import (
     upright_size,
 )
 from farm.media.stream import ColorTags
+from farm.media.warp import (
+    Matrix,
+    averaged,
+    inverse,
+    moved_origin,
+    resized,
+    sample,
+    target_box,
+    then,
+    warp,
+)
+from farm.media.warp import stored_to_upright as upright_matrix
+
+_BAND_ROWS = 64
+"""A multiple of every chroma grid."""
 
 
 class EditableFrame:
@@ -129,6 +152,44 @@ class EditableFrame:
             turn_stored(weights[rows, columns], self._rotation, self._flipped),
             self._stored_box(inside),
         )
+
+    def read_warped(
+        self, matrix: Matrix, size_px: int, *, black_outside: bool = False
+    ) -> NDArray[np.uint8]:
+        """An affine part of the picture, new [size, size, 3] uint8 BGR, C-contiguous.
+
+        Samples are moved before they are converted, so a large part costs little more than a small
+        one. `matrix` is [2, 3], from pixels of the upright picture to those of the part. Outside
+        the picture lies its nearest pixel, or black.
+        """
+        wanted = then(self._to_upright, matrix)
+        samples = [self._read_part(i, wanted, size_px, black_outside) for i in range(self._count)]
+        return np.ascontiguousarray(self._convert.bgr(samples))
+
+    def write_warped(self, new_bgr: BgrPixels, mask: NDArray[np.float32], matrix: Matrix) -> None:
+        """Blend an affine part into the picture, in the frame's own format and bit depth.
+
+        `new_bgr` is [h, w, 3] BGR, 0..255, uint8 or float32, whose fractions deep formats keep.
+        `mask` is [rows, columns] float32 over the same part, 0..1, and 0 at its border. `matrix` is
+        from pixels of the upright picture to those of `new_bgr`. A sample changes only where the
+        mask is above zero; a chroma sample takes the mean mask of the pixels that it covers. Alpha
+        never changes.
+        """
+        stored = then(inverse(matrix), inverse(self._to_upright))
+        rows, columns = mask.shape
+        of_mask = then(resized(new_bgr.shape[1] / columns, new_bgr.shape[0] / rows), stored)
+        box = self._reached_box(mask, of_mask)
+        if box is None:
+            return
+        planes = [
+            self._to_component(index, plane, stored)
+            for index, plane in enumerate(self._convert.native(new_bgr))
+        ]
+        few, of_mask = averaged(mask, of_mask)
+        # Bands stay in the processor's cache, and skip what lies beside the mask.
+        for top in range(box[1], box[3], _BAND_ROWS):
+            band = (box[0], top, box[2], min(top + _BAND_ROWS, box[3]))
+            self._write_band(planes, few, of_mask, band)
 
     def to_bgr(self, max_side_px: int | None = None) -> NDArray[np.uint8]:
         """The whole upright picture as new [h, w, 3] uint8 BGR.
@@ -234,6 +295,66 @@ class EditableFrame:
         smaller = size[0] <= part.shape[1] and size[1] <= part.shape[0]
         way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
         return cv2.resize(part, size, interpolation=way)
+
+    @property
+    def _to_upright(self) -> Matrix:
+        """From pixels of the stored picture to those of the upright one."""
+        frame = self._frame
+        return upright_matrix(frame.width, frame.height, self._rotation, self._flipped)
+
+    def _read_part(self, index: int, wanted: Matrix, size_px: int, black_outside: bool) -> Pixels:
+        """Samples of one component for every pixel of a part."""
+        component, plane = self._layout.components[index], self._planes()[index]
+        matrix = then(resized(component.sub_x, component.sub_y), wanted)
+        size = (size_px, size_px)
+        left, top, right, bottom = target_box(inverse(matrix), (0, 0, size_px, size_px))
+        # Where the part lies outside, there is still a nearest sample.
+        left, right = min(max(left, 0), plane.shape[1] - 1), max(min(right, plane.shape[1]), 1)
+        top, bottom = min(max(top, 0), plane.shape[0] - 1), max(min(bottom, plane.shape[0]), 1)
+        samples = self._value(plane[top:bottom, left:right])
+        border = float(self._convert.black[index]) if black_outside else None
+        return warp(samples, then(moved_origin(-left, -top), matrix), size, border)
+
+    def _reached_box(self, mask: NDArray[np.float32], of_mask: Matrix) -> Box | None:
+        """The part of the stored picture that a mask reaches, on the chroma grid; None for none."""
+        x, y, wide, high = cv2.boundingRect((mask > 0).view(np.uint8))
+        box = target_box(of_mask, (x, y, x + wide, y + high))
+        left, top = max(box[0], 0), max(box[1], 0)
+        right, bottom = min(box[2], self._frame.width), min(box[3], self._rows)
+        inside = wide and left < right and top < bottom
+        return self._snap((left, top, right, bottom)) if inside else None
+
+    def _to_component(self, index: int, plane: Pixels, stored: Matrix) -> tuple[Pixels, Matrix]:
+        """One component's samples of a part, and their way to the component of the frame."""
+        component = self._layout.components[index]
+        return averaged(plane, then(stored, resized(1 / component.sub_x, 1 / component.sub_y)))
+
+    def _write_band(
+        self,
+        planes: list[tuple[Pixels, Matrix]],
+        mask: NDArray[np.float32],
+        of_mask: Matrix,
+        box: Box,
+    ) -> None:
+        """Blend a part into a box, on the chroma grid, of the stored picture."""
+        left, top, right, bottom = box
+        size = (right - left, bottom - top)
+        weights = sample(mask, then(of_mask, moved_origin(left, top)), size, border=0.0)
+        x, _, wide, _ = cv2.boundingRect((weights > 0).view(np.uint8))
+        if not wide:
+            return
+        self._make_writable()
+        self._touched = True
+        left, _, right, _ = self._snap((left + x, top, left + x + wide, bottom))
+        weights = weights[:, left - box[0] : right - box[0]]
+        for index, (plane, matrix) in enumerate(planes):
+            component = self._layout.components[index]
+            target = self._part(index, (left, top, right, bottom))
+            columns, rows = target.shape[1], target.shape[0]
+            origin = moved_origin(left // component.sub_x, top // component.sub_y)
+            new = sample(plane, then(matrix, origin), (columns, rows))
+            means = block_mean(weights, (component.sub_x, component.sub_y), (columns, rows))
+            blend(target, new, means, self._layout.shift)
 
     def _make_writable(self) -> None:
         if not self._touched:

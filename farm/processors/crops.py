@@ -5,52 +5,112 @@ Not for: what the network means (`face_swapper`, `face_enhancer`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import ModelError
-from farm.faces.paste import Crop, paste_crop, take_crop
-from farm.models.session import MAX_BATCH
-from farm.processors.base import FaceFrame
+from farm.faces.face import Face
+from farm.faces.masks import mouth_mask, shape_mask
+from farm.faces.parse import FaceParser, check_parser
+from farm.faces.paste import Crop, paste_crop
+from farm.faces.retouch import match_colours, sharpen
+from farm.models.catalogue import ModelKind
+from farm.models.graph import input_shapes
+from farm.models.session import MAX_BATCH, open_session
+from farm.paste_settings import FaceMask
+from farm.processors.base import FaceFrame, ProcessorContext
 
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """[n, 3, size, size] RGB in the network's range to the same."""
+TakeCrop = Callable[[FaceFrame, Face], Crop | None]
+Replace = Callable[[Sequence[Crop]], Sequence[NDArray[np.float32]]]
+"""Crops to what replaces each, [side, side, 3] float32 BGR, 0..255."""
+
+_Place = tuple[FaceFrame, Crop, NDArray[np.float32]]
 
 
-def replace_faces(
-    batch: Sequence[FaceFrame],
-    template_xy: NDArray[np.float64],
-    size_px: int,
-    replace: Callable[[NDArray[np.uint8]], NDArray[np.uint8]],
-    *,
-    weight: float = 1.0,
-) -> None:
-    """Replace the selected faces of every frame.
+class FacePaster:
+    """Replaces the selected faces of frames, with the mask and retouching of the settings."""
 
-    All crops of a frame are taken before the first is pasted, so that how frames are batched
-    changes no pixel. Faces without usable landmarks stay as they are.
+    def __init__(self, context: ProcessorContext, weight: float = 1.0) -> None:
+        """Load what the mask needs.
 
-    Args:
-        batch: The frames.
-        template_xy: [5, 2] landmark places in the crop.
-        size_px: Side of the crop.
-        replace: Gives [n, size, size, 3] uint8 BGR for [n, size, size, 3] uint8 BGR.
-        weight: How much of the replacement shows, 0 to 1.
+        Args:
+            context: That of the processor.
+            weight: How much of a replacement shows at full opacity, 0 to 1.
+
+        Raises:
+            ModelError: The parser is missing or of another kind.
+        """
+        self._settings = context.settings.paste
+        self._weight = weight * self._settings.opacity
+        self._parser: FaceParser | None = None
+        if self._settings.face_mask is FaceMask.PARSER and self._weight > 0:
+            file = context.models.find(ModelKind.PARSER)
+            self._parser = FaceParser(open_session(file.path, context.sessions), str(file.path))
+
+    def run(self, batch: Sequence[FaceFrame], take: TakeCrop, replace: Replace) -> None:
+        """Replace the selected faces of every frame.
+
+        All crops of a frame are taken before the first is pasted, so that how frames are batched
+        changes no pixel. Faces without usable landmarks stay as they are. Where nothing of a
+        replacement would show, nothing is done at all.
+        """
+        if self._weight <= 0:
+            return
+        for places in self._by_frames(batch, take):
+            for first in range(0, len(places), MAX_BATCH):
+                part = places[first : first + MAX_BATCH]
+                new = replace([crop for _item, crop, _mask in part])
+                for (item, crop, mask), pixels in zip(part, new, strict=True):
+                    paste_crop(item.frame, crop, self._retouched(pixels, crop, mask), mask)
+
+    def _by_frames(self, batch: Sequence[FaceFrame], take: TakeCrop) -> Iterator[list[_Place]]:
+        """Yield the crops of whole frames, a network's batch or more where there are as many.
+
+        Crowds in every frame of a batch would otherwise fill the memory.
+        """
+        places: list[_Place] = []
+        for item in batch:
+            for face in item.selected:
+                crop = take(item, face) if face.landmarks_xy is not None else None
+                if crop is not None:
+                    places.append((item, crop, self._mask(item, face, crop)))
+            if len(places) >= MAX_BATCH:
+                yield places
+                places = []
+        if places:
+            yield places
+
+    def _mask(self, item: FaceFrame, face: Face, crop: Crop) -> NDArray[np.float32]:
+        """How much of the replacement shows where, over the crop."""
+        mask = shape_mask(self._settings.face_mask, self._settings.mask_feather)
+        if self._parser is not None:
+            mask = np.minimum(mask, self._parser.mask(item.frame, face, crop))
+        if self._settings.mouth_mask and face.landmarks_xy is not None:
+            mask = mask * (1 - mouth_mask(crop.places(face.landmarks_xy) / crop.size_px))
+        return mask if self._weight == 1 else mask * np.float32(self._weight)
+
+    def _retouched(
+        self, new_bgr: NDArray[np.float32], crop: Crop, mask: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        if self._settings.color_transfer:
+            new_bgr = match_colours(new_bgr, crop.pixels_bgr, mask)
+        return sharpen(new_bgr, self._settings.sharpness)
+
+
+def check_paste(context: ProcessorContext) -> None:
+    """See that the models are there that masks need; fetches them when missing.
+
+    Raises:
+        ModelError: One is missing, unverified, damaged or of another kind.
     """
-    places: list[tuple[FaceFrame, Crop]] = []
-    for item in batch:
-        for face in item.selected:
-            has_landmarks = face.landmarks_xy is not None
-            crop = take_crop(item.frame, face, template_xy, size_px) if has_landmarks else None
-            if crop is not None:
-                places.append((item, crop))
-    for first in range(0, len(places), MAX_BATCH):
-        part = places[first : first + MAX_BATCH]
-        new = replace(np.stack([crop.pixels_bgr for _item, crop in part]))
-        for (item, crop), pixels in zip(part, new, strict=True):
-            paste_crop(item.frame, crop, pixels, weight)
+    settings = context.settings.paste
+    if settings.face_mask is FaceMask.PARSER and settings.opacity > 0:
+        file = context.models.find(ModelKind.PARSER)
+        check_parser(input_shapes(file.path), str(file.path))
 
 
 def to_network(pixels_bgr: NDArray[np.uint8], mean: float, divisor: float) -> NDArray[np.float32]:
@@ -61,25 +121,31 @@ def to_network(pixels_bgr: NDArray[np.uint8], mean: float, divisor: float) -> ND
 
 def from_network(
     rgb: NDArray[np.float32], mean: float, divisor: float, name: str
-) -> NDArray[np.uint8]:
-    """[n, h, w, 3] uint8 BGR of what a network gave; undoes `to_network`.
+) -> NDArray[np.float32]:
+    """[n, h, w, 3] float32 BGR, 0..255, of what a network gave; undoes `to_network`.
+
+    Fractions stay: frames of more than 8 bits can hold them.
 
     Raises:
-        ModelError: The network gave values that are not finite.
+        ModelError: The network gave no square pictures, or values that are not finite.
     """
+    if rgb.ndim != 4 or rgb.shape[1] != 3 or rgb.shape[2] != rgb.shape[3]:
+        raise ModelError(
+            f"{name}: its network gave {list(rgb.shape)} where square RGB pictures are expected: "
+            "take another model file"
+        )
     if not np.isfinite(rgb).all():
         raise ModelError(
             f"{name}: its network gave values that are no numbers: try --execution-provider cpu, "
             "or another model file"
         )
-    values = np.clip(np.rint(rgb * divisor + mean), 0, 255).astype(np.uint8)
-    return np.ascontiguousarray(values.transpose(0, 2, 3, 1)[..., ::-1])
+    values = np.clip(rgb * np.float32(divisor) + np.float32(mean), 0, 255)
+    return np.ascontiguousarray(values.transpose(0, 2, 3, 1)[..., ::-1], np.float32)
 
 
 def in_parts(
     network: Network, crops: NDArray[np.float32], *, one_by_one: bool
 ) -> NDArray[np.float32]:
-    """Run a network on a batch, one by one where its graph takes one only."""
-    if not one_by_one:
-        return network(crops)
-    return np.concatenate([network(crops[i : i + 1]) for i in range(len(crops))])
+    """Run a network on a batch: `MAX_BATCH` at once, or one by one where its graph takes one."""
+    step = 1 if one_by_one else MAX_BATCH
+    return np.concatenate([network(crops[i : i + step]) for i in range(0, len(crops), step)])

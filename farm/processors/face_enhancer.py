@@ -11,14 +11,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.errors import ModelError
 from farm.faces.align import ffhq_template
+from farm.faces.paste import take_crop
 from farm.models.catalogue import ModelKind
 from farm.models.graph import input_shapes
+from farm.models.picture_input import square_side_px
 from farm.models.session import open_session
 from farm.models.store import ModelFile
 from farm.processors.base import FaceFrame, ProcessorContext
-from farm.processors.crops import from_network, in_parts, replace_faces, to_network
+from farm.processors.crops import FacePaster, check_paste, from_network, in_parts, to_network
 
 _DEFAULT_SIZE_PX = 512
 _HALF = 127.5
@@ -39,8 +40,8 @@ class RestorationNetwork:
         self._input = inputs[0].name
         self._one_by_one = isinstance(inputs[0].shape[0], int)
 
-    def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Each crop restored; [n, size, size, 3] uint8 BGR."""
+    def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Each crop restored; [n, size, size, 3] uint8 BGR to the same as float32, 0..255."""
         crops = to_network(crops_bgr, _HALF, _HALF)
         rgb = in_parts(self._run, crops, one_by_one=self._one_by_one)
         return from_network(rgb, _HALF, _HALF, FaceEnhancer.name)
@@ -59,7 +60,7 @@ class FaceEnhancer:
 
     def __init__(self) -> None:
         self._network: RestorationNetwork | None = None
-        self._blend = 1.0
+        self._paster: FacePaster | None = None
 
     def check(self, context: ProcessorContext) -> None:
         """See that the model is there and takes a picture; fetches it when missing.
@@ -69,6 +70,7 @@ class FaceEnhancer:
         """
         file = context.models.find(ModelKind.ENHANCER)
         _side_px(input_shapes(file.path), file)
+        check_paste(context)
 
     def start(self, context: ProcessorContext) -> None:
         """Load the network.
@@ -78,14 +80,19 @@ class FaceEnhancer:
         """
         file = context.models.find(ModelKind.ENHANCER)
         self._network = RestorationNetwork(open_session(file.path, context.sessions), file)
-        self._blend = context.settings.enhancer_blend
+        self._paster = FacePaster(context, weight=context.settings.enhancer_blend)
 
     def process(self, batch: Sequence[FaceFrame]) -> None:
         """Restore the selected faces of every frame."""
-        if self._network is None:
+        if self._network is None or self._paster is None:
             raise RuntimeError("start was not called")
-        size = self._network.size_px
-        replace_faces(batch, ffhq_template(size), size, self._network.replace, weight=self._blend)
+        network = self._network
+        template = ffhq_template(network.size_px)
+        self._paster.run(
+            batch,
+            lambda item, face: take_crop(item.frame, face, template, network.size_px),
+            lambda crops: list(network.replace(np.stack([crop.pixels_bgr for crop in crops]))),
+        )
 
 
 def _side_px(shapes: Sequence[Sequence[object]], file: ModelFile) -> int:
@@ -94,10 +101,7 @@ def _side_px(shapes: Sequence[Sequence[object]], file: ModelFile) -> int:
     Raises:
         ModelError: It does not take one square picture.
     """
-    shape = shapes[0]
-    if len(shapes) != 1 or len(shape) != 4 or shape[1] != 3 or shape[2] != shape[3]:
-        raise ModelError(
-            f"{file.path} takes {[list(each) for each in shapes]} where an enhancer "
-            "takes one square RGB picture: give GFPGANv1.4.onnx with --model enhancer=PATH"
-        )
-    return shape[2] if isinstance(shape[2], int) else _DEFAULT_SIZE_PX
+    wanted = (
+        "an enhancer takes one square RGB picture: give GFPGANv1.4.onnx with --model enhancer=PATH"
+    )
+    return square_side_px(shapes, str(file.path), wanted, _DEFAULT_SIZE_PX)

@@ -12,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import ModelError, SettingsError
-from farm.faces.align import arcface_template
+from farm.faces.align import arcface_template, similarity
+from farm.faces.face import Face
+from farm.faces.paste import Crop, take_crop
 from farm.faces.recognise import EMBEDDING_SIZE, unit
+from farm.media.warp import Matrix, scale_of
 from farm.models.catalogue import ModelKind
 from farm.models.graph import input_shapes, unused_matrix
+from farm.models.picture_input import check_memory
 from farm.models.session import open_session
 from farm.models.store import ModelFile
+from farm.paste_settings import SwapSize
 from farm.processors.base import FaceFrame, ProcessorContext
-from farm.processors.crops import from_network, in_parts, replace_faces, to_network
+from farm.processors.crops import FacePaster, check_paste, from_network, in_parts, to_network
+from farm.processors.grid import Mix, mix_for, put_together, tiles_of
 
 
 class SwapNetwork:
@@ -40,8 +46,11 @@ class SwapNetwork:
             by_rank[2].shape[0], int
         )
 
-    def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The person's face in the pose and light of each crop; [n, size, size, 3] uint8 BGR."""
+    def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The person's face in the pose and light of each crop.
+
+        [n, size, size, 3] uint8 BGR to the same as float32, 0..255.
+        """
         rgb = in_parts(self._run, to_network(crops_bgr, 0, 255), one_by_one=self._one_by_one)
         return from_network(rgb, 0, 255, FaceSwapper.name)
 
@@ -61,6 +70,8 @@ class FaceSwapper:
 
     def __init__(self) -> None:
         self._network: SwapNetwork | None = None
+        self._paster: FacePaster | None = None
+        self._size = SwapSize.PX_128
 
     def check(self, context: ProcessorContext) -> None:
         """See that the swap model is there and is one; fetches it when missing.
@@ -71,6 +82,7 @@ class FaceSwapper:
         file = context.models.find(ModelKind.SWAPPER)
         _side_px(input_shapes(file.path), file)
         unused_matrix(file.path, (EMBEDDING_SIZE, EMBEDDING_SIZE))
+        check_paste(context)
 
     def start(self, context: ProcessorContext) -> None:
         """Load the network.
@@ -85,13 +97,48 @@ class FaceSwapper:
         source = np.asarray(context.source_embedding, np.float32)
         latent = latent_of(source, unused_matrix(file.path, (EMBEDDING_SIZE, EMBEDDING_SIZE)))
         self._network = SwapNetwork(open_session(file.path, context.sessions), latent, file)
+        self._paster = FacePaster(context)
+        self._size = context.settings.paste.swap_size
 
     def process(self, batch: Sequence[FaceFrame]) -> None:
         """Swap the selected faces of every frame."""
-        if self._network is None:
+        if self._network is None or self._paster is None:
             raise RuntimeError("start was not called")
-        size = self._network.size_px
-        replace_faces(batch, arcface_template(size), size, self._network.replace)
+        network = self._network
+        self._paster.run(
+            batch,
+            lambda item, face: self._take(network.size_px, item, face),
+            lambda crops: self._swap(network, crops),
+        )
+
+    def _take(self, network_px: int, item: FaceFrame, face: Face) -> Crop | None:
+        """The crop of a face, as fine as the finest result that is wanted of it."""
+        template = arcface_template(network_px)
+        assert face.landmarks_xy is not None
+        matrix = similarity(face.landmarks_xy, template)
+        if matrix is None:
+            return None
+        grow = max(parts for parts, _weight in self._mix(network_px, network_px, matrix))
+        return take_crop(item.frame, face, template, network_px, grow=grow)
+
+    def _mix(self, network_px: int, size_px: int, matrix: Matrix) -> Mix:
+        """What the result for a crop of `size_px` is mixed of."""
+        return mix_for(self._size, network_px, size_px / scale_of(matrix))
+
+    def _swap(self, network: SwapNetwork, crops: Sequence[Crop]) -> list[NDArray[np.float32]]:
+        """What replaces each crop; the tiles of all go through the network together."""
+        mixes = [self._mix(network.size_px, crop.size_px, crop.matrix) for crop in crops]
+        tiles = [
+            tiles_of(crop.pixels_bgr, mix, network.size_px)
+            for crop, mix in zip(crops, mixes, strict=True)
+        ]
+        given = [each for group in tiles for each in group]
+        ends = np.cumsum([len(each) for each in given])
+        new = iter(np.split(network.replace(np.concatenate(given)), ends[:-1]))
+        return [
+            put_together([next(new) for _ in mix], mix, crop.size_px)
+            for crop, mix in zip(crops, mixes, strict=True)
+        ]
 
 
 def latent_of(embedding: NDArray[np.float32], matrix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -115,7 +162,8 @@ def _side_px(shapes: Sequence[Sequence[object]], file: ModelFile) -> int:
     by_rank = {len(shape): shape for shape in shapes}
     if len(shapes) == 2 and sorted(by_rank) == [2, 4] and by_rank[2][1] == EMBEDDING_SIZE:
         side, wide = by_rank[4][2:]
-        if isinstance(side, int) and side == wide and side % 128 == 0:
+        if isinstance(side, int) and side == wide and side > 0 and side % 128 == 0:
+            check_memory(3 * side * side, str(file.path))
             return side
     raise ModelError(
         f"{file.path} takes {[list(shape) for shape in shapes]} where a swap model takes a square "

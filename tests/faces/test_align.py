@@ -5,8 +5,6 @@ from farm.faces.align import (
     arcface_template,
     crop_box,
     ffhq_template,
-    inverse,
-    moved,
     similarity,
 )
 
@@ -45,13 +43,6 @@ def test_templates_scale_with_the_crop() -> None:
     assert np.allclose(ffhq_template(256), ffhq_template(512) / 2)
     with pytest.raises(ValueError, match="100"):
         arcface_template(100)
-
-
-def test_inverse_and_moved_undo_what_they_say() -> None:
-    matrix = _turned(0.4, 2.0, (5, 6))
-    back = inverse(matrix)
-    assert np.allclose(back[:, :2] @ (matrix @ (3, 4, 1)) + back[:, 2], (3, 4))
-    assert np.allclose(moved(matrix, 10, 20) @ (0, 0, 1), matrix @ (10, 20, 1))
 
 
 def test_the_box_of_a_crop_holds_its_corners() -> None:

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
 
-from farm.faces.align import arcface_template
+from farm.faces.align import arcface_template, crop_box
 from farm.faces.face import Face
-from farm.faces.paste import clip_box, feather_mask, paste_crop, take_crop
+from farm.faces.masks import shape_mask
+from farm.faces.paste import clip_box, paste_crop, take_crop
+from farm.paste_settings import FaceMask
 from tests.faces.pictures import GRAY, face_at, frame_of, gray_picture
 
 TEMPLATE = arcface_template(128)
+MASK = shape_mask(FaceMask.ELLIPSE, 0.15)
 
 
 def test_a_crop_shows_the_landmarks_at_the_template() -> None:
@@ -50,9 +53,9 @@ def test_pasting_changes_only_the_crops_box_and_fills_its_middle() -> None:
     before = frame.to_bgr()
     new = np.zeros((128, 128, 3), np.uint8)
     new[:] = (10, 200, 30)
-    paste_crop(frame, crop, new)
+    paste_crop(frame, crop, new, MASK)
     after = frame.to_bgr()
-    left, top, right, bottom = crop.box_xyxy
+    left, top, right, bottom = crop_box(crop.matrix, 128)
     outside = np.ones(after.shape[:2], bool)
     outside[top:bottom, left:right] = False
     assert np.array_equal(after[outside], before[outside])
@@ -63,18 +66,62 @@ def test_half_weight_is_half_way() -> None:
     frame = frame_of(gray_picture())
     crop = take_crop(frame, face_at((150, 100, 230, 180)), TEMPLATE, 128)
     assert crop is not None
-    paste_crop(frame, crop, np.full((128, 128, 3), 190, np.uint8), weight=0.5)
+    paste_crop(frame, crop, np.full((128, 128, 3), 190, np.uint8), MASK * np.float32(0.5))
     assert np.abs(frame.to_bgr()[140, 190].astype(int) - 140).max() <= 1
 
 
 def test_a_face_over_the_border_is_cropped_and_pasted() -> None:
     frame = frame_of(gray_picture())
-    crop = take_crop(frame, face_at((-40, -30, 60, 70)), TEMPLATE, 128)
+    face = face_at((-40, -30, 60, 70))
+    crop = take_crop(frame, face, TEMPLATE, 128)
     assert crop is not None
-    assert crop.box_xyxy[:2] == (0, 0)
-    assert crop.pixels_bgr[0, 0].tolist() == [0, 0, 0]
-    paste_crop(frame, crop, np.full((128, 128, 3), 250, np.uint8))
+    assert (crop.pixels_bgr == GRAY).all()
+    dark = take_crop(frame, face, TEMPLATE, 128, black_outside=True)
+    assert dark is not None
+    assert dark.pixels_bgr[0, 0].tolist() == [0, 0, 0]
+    paste_crop(frame, crop, np.full((128, 128, 3), 250, np.uint8), MASK)
     assert frame.to_bgr()[20, 10].tolist() == [250, 250, 250]
+
+
+@pytest.mark.parametrize("grow", [1, 2, 4])
+@pytest.mark.parametrize("side", [40, 128, 700])
+def test_a_crop_pasted_back_is_the_picture_again(grow: int, side: int) -> None:
+    """Nothing moves on the way out and back, however fine the crop and large the face."""
+    rows, columns = np.indices((900, 1000))
+    picture = np.stack([columns / 5 + 20, rows / 5 + 10, (rows + columns) / 9 + 5], -1)
+    frame = frame_of(np.rint(picture).astype(np.uint8))
+    crop = take_crop(frame, face_at((150, 100, 150 + side, 100 + side)), TEMPLATE, 128, grow=grow)
+    assert crop is not None
+    assert crop.size_px == 128 * grow
+    before = frame.to_bgr().astype(int)
+    paste_crop(frame, crop, crop.pixels_bgr, MASK)
+    assert frame.touched
+    assert np.abs(frame.to_bgr() - before).max() <= 1
+
+
+def test_a_finer_replacement_lies_where_the_coarse_one_would() -> None:
+    """A step in the replacement stays in its place at four times the pixels."""
+    steps = []
+    for times in (1, 4):
+        frame = frame_of(gray_picture(1000, 900))
+        crop = take_crop(frame, face_at((150, 100, 750, 700)), TEMPLATE, 128)
+        assert crop is not None
+        new = np.zeros((128 * times, 128 * times, 3), np.uint8)
+        new[:, 64 * times :] = 240
+        paste_crop(frame, crop, new, MASK)
+        row = frame.to_bgr()[400, :, 1].astype(float)
+        steps.append(int(np.argmax(row[300:600] > 120)) + 300)
+    assert abs(steps[0] - steps[1]) <= 1
+
+
+def test_a_replacement_much_finer_than_the_picture_is_averaged() -> None:
+    frame = frame_of(gray_picture())
+    crop = take_crop(frame, face_at((150, 100, 190, 140)), TEMPLATE, 128)
+    assert crop is not None
+    lines = np.zeros((512, 512, 3), np.uint8)
+    lines[:, ::2] = 200
+    paste_crop(frame, crop, lines, MASK)
+    assert np.abs(frame.to_bgr()[110:125, 162:178].astype(int) - 100).max() <= 15
 
 
 def test_faces_that_cannot_be_aligned_give_no_crop() -> None:
@@ -86,13 +133,6 @@ def test_faces_that_cannot_be_aligned_give_no_crop() -> None:
     assert take_crop(frame, flat, TEMPLATE, 128) is None
     with pytest.raises(ValueError, match="landmarks"):
         take_crop(frame, face_at((0, 0, 9, 9), landmarks=False), TEMPLATE, 128)
-
-
-def test_the_feather_is_full_inside_and_nothing_at_the_border() -> None:
-    mask = feather_mask(128)
-    assert mask[64, 64] == 1
-    assert mask[:, 0].max() < 0.01
-    assert (np.diff(mask[64, :20]) >= 0).all()
 
 
 def test_boxes_are_clipped_to_the_picture() -> None:

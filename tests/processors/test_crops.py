@@ -16,7 +16,13 @@ def test_every_value_survives_the_way_to_a_network_and_back(mean: float, divisor
 
 def test_values_out_of_range_are_clipped_and_no_numbers_refused() -> None:
     rgb = np.array([-9.0, 0.5, 9.0], np.float32).reshape(1, 3, 1, 1)
-    assert from_network(rgb, 0, 255, "test").ravel().tolist() == [255, 128, 0]
+    assert from_network(rgb, 0, 255, "test").ravel().tolist() == [255, 127.5, 0]
     rgb[0, 0] = np.nan
     with pytest.raises(ModelError, match="no numbers"):
         from_network(rgb, 0, 255, "test")
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 8), (1, 1, 8, 8), (1, 3, 8, 4)])
+def test_what_is_no_square_picture_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="square RGB pictures"):
+        from_network(np.zeros(shape, np.float32), 0, 255, "test")
