@@ -336,6 +336,7 @@ def main() -> None:
 
 _GROUPS = {
     "models": "List, fetch, check and optimise model files.",
+    "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
     "render": ("cluster.commands:render", "Render the faces of a video or image."),
@@ -348,6 +349,14 @@ _COMMANDS = {
         "farm.commands:verify",
         "Show and check the marks of an output: what altered it, and whether it is unchanged"
         " since.",
+    ),
+    "bench pipeline": (
+        "cluster.bench:pipeline",
+        "Measure the pipeline against decoding, encoding and the networks alone.",
+    ),
+    "bench compare": (
+        "cluster.bench:compare",
+        "Compare two results of the same measurement (`--json`).",
     ),
     "models list": (
         "farm.models.commands:list_models",

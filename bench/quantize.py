@@ -15,8 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from swap_network import make_swap_network
-
+from farm.bench.swap_network import make_swap_network
 from farm.models.derived import Measurement
 from farm.models.entry import ModelKind
 from farm.models.hashes import sha256_of

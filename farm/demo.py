@@ -82,14 +82,14 @@ def make_demo_clip(path: Path) -> None:
     Raises:
         SetupError: The portrait is not installed.
     """
-    portrait = _portrait()
+    picture = portrait()
     with av.open(path, "w") as container:
         video = container.add_stream("libx264", rate=_FPS)
         video.width, video.height, video.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
         # x264's bytes follow its threads: one makes the clip the same on every machine.
         video.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
         audio = container.add_stream("aac", rate=_AUDIO_RATE)
-        _write_video(container, video, portrait)
+        _write_video(container, video, picture)
         _write_audio(container, audio)
 
 
@@ -133,7 +133,7 @@ def face_box_xywh(frame: int) -> tuple[int, int, int, int]:
     return left + x, top + y, width, height
 
 
-def _portrait() -> NDArray[np.uint8]:
+def portrait() -> NDArray[np.uint8]:
     """The crop of the portrait, [240, 240, 3] RGB."""
     spec = importlib.util.find_spec("skimage")
     path = Path(spec.origin).parent / "data" / "astronaut.png" if spec and spec.origin else None
@@ -158,7 +158,7 @@ def _write_video(
 ) -> None:
     """Encode the moving portrait over a still background."""
     background = _background()
-    mask = _oval(portrait.shape[0])
+    mask = oval(portrait.shape[0])
     height, width = portrait.shape[:2]
     for number in range(DEMO_FRAMES):
         picture = background.copy()
@@ -191,7 +191,7 @@ def _background() -> NDArray[np.uint8]:
     return np.stack([red, green, blue], axis=-1).astype(np.uint8)
 
 
-def _oval(size_px: int) -> NDArray[np.float64]:
+def oval(size_px: int) -> NDArray[np.float64]:
     """A soft oval, [size, size, 1] from 0 to 1."""
     y, x = np.mgrid[0:size_px, 0:size_px] / (size_px / 2) - 1
     oval: NDArray[np.float64] = np.clip((1 - np.hypot(x, y)) * 8, 0, 1)

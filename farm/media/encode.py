@@ -58,7 +58,7 @@ class ChunkEncoder:
         self._sets: bytes | None = None
         self._extradata = b""
         self._frame_rate = frame_rate or stream.frame_rate or _DEFAULT_RATE
-        self._context: VideoCodecContext | None = _open(choice, stream, self._frame_rate)
+        self._context: VideoCodecContext | None = open_encoder(choice, stream, self._frame_rate)
         self.seen = SeenPictures()
         """The pictures as they were handed to the encoder."""
 
@@ -130,10 +130,14 @@ class ChunkEncoder:
         )
 
 
-def _open(
+def open_encoder(
     choice: EncoderChoice, stream: StreamParameters, frame_rate: Fraction
 ) -> VideoCodecContext:
-    """Open an encoder without a global header, so that parameter sets come in band."""
+    """Open an encoder without a global header, so that parameter sets come in band.
+
+    Raises:
+        EncoderError: it refuses these settings.
+    """
     try:
         context = _created(choice)
         context.width, context.height = stream.width, stream.height
