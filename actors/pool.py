@@ -6,6 +6,7 @@ The only place of the render path that waits for Ray. Not for: decisions (`sched
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,15 +22,25 @@ from actors.worker import Answer, ChunkWorker, Outcome, Shipment, WorkerFacts
 from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup
 from farm.errors import ChunkError, ClusterError, FarmError, JobError, ProviderError
 from farm.media.plan import FramePlan
-from scheduler.chunks import Chunk
-from scheduler.dispatch import Dispatch, Fail, Instruction, Render, StartWorker
+from scheduler.dispatch import Dispatch
+from scheduler.instructions import (
+    Drop,
+    Fail,
+    Instruction,
+    Render,
+    StartWorker,
+    StopWorker,
+    name_of,
+)
 from scheduler.workers import WorkerPlan, WorkerSeat
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
+_ASKS_A_SECOND = 100
 _MEMORY_WAIT_S = 5.0
-_ACTOR_CONCURRENCY = 4
+_ACTOR_CONCURRENCY = 16
+"""Chunks that a worker may hold, and questions that it answers meanwhile."""
 _MAX_FALSE_STARTS = 3
 
 
@@ -54,6 +65,9 @@ class WorkerPool:
         self._tickets: dict[int, int] = {}
         self._starting: dict[Any, int] = {}
         self._waiting: dict[Any, _Attempt] = {}
+        self._asked: dict[Any, int] = {}
+        """Workers that were asked how much they have done."""
+        self._ask_again_s = 0.0
         self._false_starts = 0
         self.facts: dict[int, WorkerFacts] = {}
 
@@ -87,16 +101,39 @@ class WorkerPool:
         Raises:
             FarmError: The job cannot be finished; the first cause.
         """
+        stopping = False
         while not dispatch.finished:
-            stopping = stop()
-            if stopping and not self._waiting:
+            if stop() and not stopping:
+                stopping = True
+                dispatch.cancel()
+            if stopping and not dispatch.working:
                 return
-            refs = [*self._waiting] if stopping else [*self._starting, *self._waiting]
-            ready, _ = ray.wait(refs, num_returns=1, timeout=_POLL_S)
-            for ref in ready:
-                instructions = self._event(ref, dispatch, shipper, done)
-                if not stopping:
-                    self._carry_out(instructions, plan, shipper)
+            now = time.monotonic()
+            instructions = dispatch.clock(now)
+            self._ask(now)
+            for ref in self._ready():
+                instructions += self._event(ref, dispatch, shipper, done)
+            if stopping:
+                instructions = [each for each in instructions if not isinstance(each, Fail)]
+            self._carry_out(instructions, plan, shipper)
+
+    def _ready(self) -> list[Any]:
+        """Wait for an answer, a second at most, and return all that are there."""
+        refs = [*self._starting, *self._waiting, *self._asked]
+        ready, rest = ray.wait(refs, num_returns=1, timeout=_POLL_S)
+        if rest:
+            ready += ray.wait(rest, num_returns=len(rest), timeout=0)[0]
+        return list(ready)
+
+    def _ask(self, now: float) -> None:
+        """Ask workers how much they have done, each about once a second."""
+        if now < self._ask_again_s:
+            return
+        self._ask_again_s = now + max(_POLL_S, len(self._actors) / _ASKS_A_SECOND)
+        silent = set(self._asked.values()) | set(self._starting.values())
+        for worker, actor in self._actors.items():
+            if worker not in silent:
+                self._asked[actor.activity.remote()] = worker
 
     def memory_bytes(self) -> dict[int, int]:
         """Return the proportional set size of each worker that answers, by its number."""
@@ -119,25 +156,37 @@ class WorkerPool:
         """Turn what came back into an event of the dispatch core."""
         if ref in self._starting:
             return self._worker_up(ref, dispatch)
+        if ref in self._asked:
+            return self._told(ref, dispatch)
         attempt = self._waiting.pop(ref, None)
         if attempt is None:
             return []
-        worker, chunk = attempt.worker, attempt.order.chunk
+        token = attempt.order.token
         try:
             answer: Answer = ray.get(ref)
         except RayActorError as error:
-            return self._worker_gone(worker, dispatch, error)
+            return self._worker_gone(attempt.worker, dispatch, error)
         except RayTaskError as error:
-            return self._attempt_failed(worker, chunk, dispatch, error)
+            shipper.release(token)
+            return self._attempt_failed(attempt.order, dispatch, error)
+        shipper.release(token)
         if answer.outcome is Outcome.DONE and answer.result is not None:
-            shipper.release(chunk.chunk_index)
-            done(worker, answer.result)
-            return dispatch.chunk_done(worker, chunk)
+            if dispatch.holds(token):
+                done(attempt.worker, answer.result)
+            return dispatch.chunk_done(token)
         if answer.outcome is Outcome.DECODER_CLOSED:
-            return dispatch.decoder_closed(worker, chunk)
+            return dispatch.decoder_closed(token)
         if answer.outcome is Outcome.FALSE_KEYFRAME:
-            return dispatch.keyframe_false(worker, chunk, attempt.order.packet_start)
-        return dispatch.frames_missing(worker, chunk)
+            return dispatch.keyframe_false(token, attempt.order.packet_start)
+        return dispatch.frames_missing(token)
+
+    def _told(self, ref: Any, dispatch: Dispatch) -> list[Instruction]:
+        """A worker said how much it has done."""
+        worker = self._asked.pop(ref)
+        try:
+            return dispatch.progress(worker, ray.get(ref))
+        except RayActorError as error:
+            return self._worker_gone(worker, dispatch, error)
 
     def _worker_up(self, ref: Any, dispatch: Dispatch) -> list[Instruction]:
         """A worker answered for the first time, or did not come up."""
@@ -145,14 +194,15 @@ class WorkerPool:
         try:
             self.facts[worker] = ray.get(ref)
         except RayTaskError as error:
-            self._cannot_work(worker, error)
-            return []
+            return self._cannot_work(worker, dispatch, error)
         except RayActorError as error:
             self._not_up(worker, error)
             return []
         return dispatch.worker_up(worker)
 
-    def _cannot_work(self, worker: int, error: RayTaskError) -> None:
+    def _cannot_work(
+        self, worker: int, dispatch: Dispatch, error: RayTaskError
+    ) -> list[Instruction]:
         """A worker is up and not able to work: on a broken device, say. Others go on without it.
 
         Its process stays, so that Ray gives its device to nobody else of this job.
@@ -163,6 +213,7 @@ class WorkerPool:
             raise cause from error
         del self._seats[worker]
         log.warning("worker %d on node %s cannot work: %s", worker, seat.node, cause.message)
+        return dispatch.worker_not_up(cause.message)
 
     def _not_up(self, worker: int, error: RayActorError) -> None:
         """A worker died while it started: start another one, a few times."""
@@ -179,22 +230,28 @@ class WorkerPool:
         self, worker: int, dispatch: Dispatch, error: RayActorError
     ) -> list[Instruction]:
         """A worker died: forget it and everything that it was asked."""
-        log.warning("worker %d is lost: %s", worker, str(error).splitlines()[0])
-        self._actors.pop(worker, None)
-        self._vacant.append(self._seats.pop(worker))
-        for ref in [r for r, attempt in self._waiting.items() if attempt.worker == worker]:
-            del self._waiting[ref]
+        if worker in self._actors:
+            log.warning("worker %d is lost: %s", worker, str(error).splitlines()[0])
+        self._forget(worker)
         return dispatch.worker_lost(worker)
 
+    def _forget(self, worker: int) -> None:
+        """Expect nothing more of a worker."""
+        if self._actors.pop(worker, None) is not None and worker in self._seats:
+            self._vacant.append(self._seats.pop(worker))
+        self._waiting = {r: each for r, each in self._waiting.items() if each.worker != worker}
+        self._asked = {ref: each for ref, each in self._asked.items() if each != worker}
+
     def _attempt_failed(
-        self, worker: int, chunk: Chunk, dispatch: Dispatch, error: RayTaskError
+        self, order: Render, dispatch: Dispatch, error: RayTaskError
     ) -> list[Instruction]:
         """An attempt raised; what another attempt cannot mend ends the job."""
         cause = _cause(error)
         if isinstance(cause, LostFramesError) or not isinstance(cause, ChunkError):
             raise cause from error
-        log.warning("chunk %05d: %s", chunk.chunk_index, cause.message)
-        return dispatch.chunk_failed(worker, chunk, cause.message)
+        if dispatch.holds(order.token):
+            log.warning("%s: %s", name_of(order.chunk), cause.message)
+        return dispatch.chunk_failed(order.token, cause.message)
 
     def _carry_out(
         self, instructions: Iterable[Instruction], plan: FramePlan, shipper: PacketShipper
@@ -204,9 +261,23 @@ class WorkerPool:
                 case Render():
                     self._render(instruction, plan, shipper)
                 case StartWorker():
-                    self._start(max(self._tickets) + 1, self._vacant.pop(0))
+                    self._start(max(self._tickets) + 1, self._vacant.pop())
+                case StopWorker(worker, reason):
+                    self._stop(worker, reason)
+                case Drop(worker, token):
+                    shipper.release(token)
+                    if worker in self._actors:
+                        self._actors[worker].drop.remote(token)
                 case Fail(message):
                     raise JobError(f"{message}; finished chunks are kept, run the command again")
+
+    def _stop(self, worker: int, reason: str) -> None:
+        """End a worker, frozen or not."""
+        log.warning("%s", reason)
+        actor = self._actors.get(worker)
+        self._forget(worker)
+        if actor is not None:
+            ray.kill(actor)
 
     def _start(self, number: int, seat: WorkerSeat) -> None:
         """Start a worker; it counts as up when it says what it is."""
@@ -230,9 +301,10 @@ class WorkerPool:
         if order.after is not None:
             # The decoder stands behind the chunk before; only what follows is shipped.
             begin = min(order.after.packet_stop, chunk.packet_stop - 1)
-        blocks = shipper.ship(chunk.chunk_index, begin, chunk.packet_limit)
+        blocks = shipper.ship(order.token, begin, chunk.packet_limit)
         shipment = Shipment(
             ticket=self._tickets[order.worker],
+            token=order.token,
             task=chunk_task(
                 chunk,
                 plan,

@@ -31,10 +31,10 @@ class PacketShipper:
         self._held: OrderedDict[int, tuple[Any, int]] = OrderedDict()
         self._users: dict[int, set[int]] = {}
 
-    def ship(self, chunk: int, packet_start: int, packet_stop: int) -> list[tuple[int, Any]]:
+    def ship(self, token: int, packet_start: int, packet_stop: int) -> list[tuple[int, Any]]:
         """Return (first packet, reference) of the blocks that hold these packets.
 
-        They stay in the store until `release(chunk)`.
+        They stay in the store until `release(token)`.
         """
         shipped = []
         for number in self._reader.blocks_of(packet_start, packet_stop):
@@ -42,15 +42,15 @@ class PacketShipper:
                 block = self._reader.read(number)
                 self._held[number] = (self._put(block), len(block.data))
             self._held.move_to_end(number)
-            self._users.setdefault(number, set()).add(chunk)
+            self._users.setdefault(number, set()).add(token)
             shipped.append((int(self._reader.bounds[number]), self._held[number][0]))
         self._forget()
         return shipped
 
-    def release(self, chunk: int) -> None:
-        """Let go of the blocks of a chunk that is done."""
+    def release(self, token: int) -> None:
+        """Let go of the blocks of an attempt that has ended."""
         for users in self._users.values():
-            users.discard(chunk)
+            users.discard(token)
         self._forget()
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -33,6 +33,7 @@ class Outcome(StrEnum):
     DECODER_CLOSED = "decoder_closed"
     FALSE_KEYFRAME = "false_keyframe"
     FRAMES_MISSING = "frames_missing"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +62,8 @@ class Shipment:
 
     ticket: int
     """Counts the worker's attempts from 0: they enter the pipeline in this order."""
+    token: int
+    """Names the attempt."""
     task: ChunkTask
     starts: tuple[int, ...]
     """First packet of each block."""
@@ -90,6 +93,9 @@ class ChunkWorker:
         self._renderer: ChunkRenderer | None = None
         self._turn = threading.Condition()
         self._next_ticket = 0
+        self._fetched = 0
+        self._dropped: set[int] = set()
+        self._futures: dict[int, Future[ChunkResult]] = {}
 
     def start(self) -> WorkerFacts:
         """Load models and say what this worker is.
@@ -115,6 +121,18 @@ class ChunkWorker:
         if self._renderer is not None:
             self._renderer.close()
 
+    def activity(self) -> int:
+        """Return a number that grows with everything that is done here."""
+        return self._fetched + (self._renderer.activity if self._renderer else 0)
+
+    def drop(self, token: int) -> None:
+        """Give an attempt up, whether it has begun or not."""
+        with self._turn:
+            self._dropped.add(token)
+            future = self._futures.get(token)
+        if future is not None:
+            future.cancel()
+
     def memory_bytes(self) -> int:
         """Return the proportional set size of this process."""
         return int(psutil.Process().memory_full_info().pss)
@@ -134,6 +152,10 @@ class ChunkWorker:
             return Answer(outcome=Outcome.FALSE_KEYFRAME)
         except NeedEarlierError:
             return Answer(outcome=Outcome.FRAMES_MISSING)
+        except CancelledError:
+            return Answer(outcome=Outcome.DROPPED)
+        finally:
+            self._futures.pop(shipment.token, None)
 
     def _submit(self, shipment: Shipment) -> Future[ChunkResult]:
         """Enter the pipeline when the attempts before this one have."""
@@ -143,9 +165,13 @@ class ChunkWorker:
             self._turn.notify_all()
             if self._renderer is None:
                 raise ChunkError("the worker was asked for a chunk before it was started")
-            return self._renderer.submit(
+            future = self._renderer.submit(
                 shipment.task, lambda start: self._blocks(shipment.starts, shipment.refs, start)
             )
+            self._futures[shipment.token] = future
+            if shipment.token in self._dropped:
+                future.cancel()
+            return future
 
     def _blocks(
         self, starts: Sequence[int], refs: Sequence[Any], first: int
@@ -153,4 +179,6 @@ class ChunkWorker:
         """Yield the blocks that hold packets from `first` on, fetched one by one."""
         for i, ref in enumerate(refs):
             if i + 1 == len(refs) or starts[i + 1] > first:
-                yield self._get(ref)
+                block = self._get(ref)
+                self._fetched += 1
+                yield block

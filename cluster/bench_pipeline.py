@@ -46,8 +46,9 @@ from farm.models.store import ModelStore
 from farm.process import FaceJob, FaceStage
 from farm.render import ChunkRenderer
 from farm.settings import ProcessorSettings
-from scheduler.chunks import Chunk, cut_chunks
-from scheduler.dispatch import Dispatch, Instruction, Render
+from scheduler.chunks import cut_chunks
+from scheduler.dispatch import Dispatch
+from scheduler.instructions import Instruction, Render
 from scheduler.workers import MOST_DECODE_THREADS
 
 _HARDWARE = {"libx264": "h264_nvenc", "libx265": "hevc_nvenc"}
@@ -218,14 +219,14 @@ class PipelineBench:
     def _render(self, renderer: ChunkRenderer) -> None:
         """Give the renderer chunk after chunk, as many at a time as a worker has in hand."""
         dispatch = Dispatch(self._chunks, np.flatnonzero(self._index.keyframes).tolist())
-        waiting: deque[tuple[Chunk, Future[ChunkResult]]] = deque()
+        waiting: deque[tuple[int, Future[ChunkResult]]] = deque()
         faces = 0
         with PacketReader(self._index) as reader:
             self._carry_out(dispatch.worker_up(0), renderer, reader, waiting)
             while waiting:
-                chunk, future = waiting.popleft()
+                token, future = waiting.popleft()
                 faces += future.result().faces
-                self._carry_out(dispatch.chunk_done(0, chunk), renderer, reader, waiting)
+                self._carry_out(dispatch.chunk_done(token), renderer, reader, waiting)
         if faces == 0:
             raise InputError(f"{self._clip}: no frame has anything warm that stands for a face")
 
@@ -234,7 +235,7 @@ class PipelineBench:
         instructions: list[Instruction],
         renderer: ChunkRenderer,
         reader: PacketReader,
-        waiting: deque[tuple[Chunk, Future[ChunkResult]]],
+        waiting: deque[tuple[int, Future[ChunkResult]]],
     ) -> None:
         for order in instructions:
             assert isinstance(order, Render)
@@ -254,7 +255,7 @@ class PipelineBench:
             def blocks(first: int, limit: int = chunk.packet_limit) -> Iterator[PacketBlock]:
                 return (reader.read(number) for number in reader.blocks_of(first, limit))
 
-            waiting.append((chunk, renderer.submit(task, blocks)))
+            waiting.append((order.token, renderer.submit(task, blocks)))
 
     def _face_job(self, provider: str) -> FaceJob:
         """A job that swaps every face."""

@@ -202,7 +202,8 @@ class _Render:
             return
         began = time.monotonic()
         self._observer.stage(Stage.PROCESS, "")
-        dispatch = Dispatch(todo, np.flatnonzero(plan.index.keyframes).tolist())
+        keyframes = np.flatnonzero(plan.index.keyframes).tolist()
+        dispatch = Dispatch(todo, keyframes, workers=plan.workers.workers)
         try:
             self._stop.can_drain = True
             self._run_pool(plan, folder, dispatch)

@@ -10,7 +10,8 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -59,7 +60,7 @@ class _Work:
 
     def fail(self, error: BaseException) -> None:
         """Report an error, the first one only."""
-        if not self.future.done():
+        with suppress(InvalidStateError):  # Has failed before, or nobody wants it any more.
             self.future.set_exception(error)
 
 
@@ -84,6 +85,8 @@ class ChunkRenderer:
         """
         self._setup = setup
         self._closed = False
+        self.activity = 0
+        """Grows with every frame that is decoded, processed or encoded."""
         # OpenCV would take every core in each worker.
         cv2.setNumThreads(setup.decode_threads)
         self._faces = FaceStage(setup.faces, setup.threads)
@@ -109,8 +112,8 @@ class ChunkRenderer:
             blocks: Gives the packet blocks from a packet on; called on the decoding thread.
 
         Returns:
-            A future of the result; its errors are those of decoding (`NeedEarlierError` and
-            others), `LostFramesError`, and those of processors and encoder.
+            A future of the result, which may be cancelled; its errors are those of decoding
+            (`NeedEarlierError` and others), `LostFramesError`, and those of processors and encoder.
 
         Raises:
             ChunkError: The renderer is closed.
@@ -154,6 +157,7 @@ class ChunkRenderer:
             started = time.perf_counter()
             frame = next(frames, None)
             work.result.decode_s += time.perf_counter() - started
+            self.activity += 1
             if frame is None:
                 self._decoded.put(_Item(work, None))
                 return
@@ -219,6 +223,7 @@ class ChunkRenderer:
             work.result.faces += counts.faces
             work.result.frames_without_face += counts.frames_without_face
             work.result.detect_s += counts.detect_s
+            self.activity += len(frames[i : i + size])
             work.result.process_s += counts.process_s
 
     def _encode_loop(self) -> None:
@@ -250,6 +255,7 @@ class ChunkRenderer:
             picture = self._scaler.scale(picture)
         work.packets += work.encoder.encode(picture, work.result.frames)
         work.result.frames += 1
+        self.activity += 1
 
     def _finish(self, work: _Work) -> None:
         """Flush the encoder and write the chunk file."""

@@ -77,7 +77,7 @@ class FakeActor:
 
     def __init__(self, ray: FakeRay, target: Any) -> None:
         self.target = target
-        self.threads = ThreadPoolExecutor(4)
+        self.threads = ThreadPoolExecutor(16)
         self._ray = ray
         self._refs: list[Future[Any]] = []
         self._dead = False

@@ -55,7 +55,8 @@ def render(
 ) -> list[ChunkResult]:
     """Run the pool as the driver does."""
     plan = WorkerPlan.alike(workers)
-    dispatch = Dispatch(job.chunks, np.flatnonzero(job.index.keyframes).tolist())
+    keyframes = np.flatnonzero(job.index.keyframes).tolist()
+    dispatch = Dispatch(job.chunks, keyframes, workers=workers)
     done: list[ChunkResult] = []
     with PacketReader(job.index) as reader, WorkerPool(job.setup, plan) as pool:
         shipper = PacketShipper(reader, lambda block: block, 0)

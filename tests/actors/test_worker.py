@@ -45,7 +45,7 @@ def start(job: Job, workers: list[ChunkWorker]) -> ChunkWorker:
 def ship(job: Job, task: ChunkTask, ticket: int) -> Shipment:
     blocks = [b for b in blocks_of(job) if b.stop > task.request.shipped_from]
     starts = tuple(block.start for block in blocks)
-    return Shipment(ticket=ticket, task=task, starts=starts, refs=tuple(blocks))
+    return Shipment(ticket=ticket, token=ticket, task=task, starts=starts, refs=tuple(blocks))
 
 
 def test_a_worker_says_what_it_is(
@@ -130,7 +130,9 @@ def test_only_blocks_that_the_decoder_needs_are_fetched(
     worker.start()
     task = task_of(job, 1)
     refs = tuple(range(len(blocks)))
-    shipment = Shipment(ticket=0, task=task, starts=tuple(b.start for b in blocks), refs=refs)
+    shipment = Shipment(
+        ticket=0, token=0, task=task, starts=tuple(b.start for b in blocks), refs=refs
+    )
     assert worker.render(shipment).outcome is Outcome.DONE
     assert blocks[fetched[0]].start <= task.request.packet_start < blocks[fetched[0]].stop
     assert len(fetched) < len(blocks)

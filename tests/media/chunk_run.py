@@ -26,7 +26,8 @@ from farm.media.listing import list_frames
 from farm.media.packets import PacketReader
 from farm.media.plan import FramePlan, plan_frames
 from scheduler.chunks import Lead, cut_chunks
-from scheduler.dispatch import Dispatch, Fail, Instruction, Render
+from scheduler.dispatch import Dispatch
+from scheduler.instructions import Drop, Fail, Instruction, Render
 from tests.media_maker import frame_md5
 
 
@@ -72,8 +73,10 @@ def decode_chunks(
         for instruction in instructions:
             if isinstance(instruction, Fail):
                 raise JobError(instruction.message)
-            assert isinstance(instruction, Render)
-            queues[instruction.worker].append(instruction)
+            if isinstance(instruction, Render):
+                queues[instruction.worker].append(instruction)
+            else:
+                assert isinstance(instruction, Drop)
 
     for worker in range(workers):
         take(dispatch.worker_up(worker))
@@ -98,21 +101,23 @@ def _carry_out(
     run: ChunkRun,
 ) -> list[Instruction]:
     """One order, and what the dispatch core says to its outcome."""
-    chunk, worker = order.chunk, order.worker
+    chunk = order.chunk
+    if not dispatch.holds(order.token):
+        return []
     try:
         frames = list(_decode(order, decoder, reader, plan))
     except DecoderClosedError:
         run.closed += 1
-        return dispatch.decoder_closed(worker, chunk)
+        return dispatch.decoder_closed(order.token)
     except FalseKeyframeError:
-        return dispatch.keyframe_false(worker, chunk, order.packet_start)
+        return dispatch.keyframe_false(order.token, order.packet_start)
     except NeedEarlierError:
-        return dispatch.frames_missing(worker, chunk)
+        return dispatch.frames_missing(order.token)
     places = plan.output.places(chunk.frame_start, chunk.frame_stop)
     own = frames[places[0] - chunk.decode_start : places[1] - chunk.decode_start]
     found[chunk.chunk_index] = [None if f.frame is None else frame_md5(f.frame) for f in own]
     run.corrupt += sum(f.frame is not None and f.frame.is_corrupt for f in frames)
-    return dispatch.chunk_done(worker, chunk)
+    return dispatch.chunk_done(order.token)
 
 
 def _decode(
