@@ -67,7 +67,8 @@ class ProcessorSettings:
         Option(
             name="frame-processor",
             metavar="NAME",
-            help="none, face_anonymizer, face_swapper or face_enhancer; several run in order.",
+            help="none, face_anonymizer, face_swapper, face_enhancer or debug_overlay; "
+            "several run in order.",
         ),
     ] = ("face_swapper",)
     many_faces: Annotated[bool, Option(help="Work on every face, not on one person.")] = False

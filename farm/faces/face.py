@@ -23,6 +23,10 @@ class Face:
     """[5, 2]: eyes, nose, corners of the mouth; of each pair the left one in the picture first."""
     embedding: NDArray[np.float32] | None = None
     """[512], unit length; None until recognition has run."""
+    track: int | None = None
+    """Number of its track in the job's face table; None without a table."""
+    source: int = 0
+    """Whose face goes onto it: a place among the job's sources."""
 
     @property
     def area_px(self) -> float:

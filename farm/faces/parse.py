@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from farm.errors import ModelError
 from farm.faces.align import ffhq_template
-from farm.faces.face import Face
 from farm.faces.masks import MASK_PX
 from farm.faces.paste import Crop, ReadablePicture, take_crop
 from farm.media.warp import inverse, resized, then, warp
@@ -48,15 +47,15 @@ class FaceParser:
             raise ModelError(f"{name}: tells {classes} classes where a face parser has {CLASSES}")
         self._session, self._input, self._name = session, taken[0].name, name
 
-    def mask(self, picture: ReadablePicture, face: Face, crop: Crop) -> NDArray[np.float32]:
-        """[128, 128] float32 over a crop of the face: 1 where the face is to be seen.
+    def mask(self, picture: ReadablePicture, crop: Crop) -> NDArray[np.float32]:
+        """[128, 128] float32 over a crop of the picture: 1 where the face is to be seen.
 
         The network looks at a crop of its own, aligned as in its training.
 
         Raises:
             ModelError: The network gave something else than classes.
         """
-        own = take_crop(picture, face, ffhq_template(self._size_px), self._size_px)
+        own = take_crop(picture, crop.face, ffhq_template(self._size_px), self._size_px)
         if own is None:
             return np.zeros((MASK_PX, MASK_PX), np.float32)
         seen = visible(self._run(own.pixels_bgr), self._name)

@@ -67,6 +67,7 @@ class WritablePicture(ReadablePicture, Protocol):
 class Crop:
     """An aligned face and how to get back to the picture."""
 
+    face: Face
     pixels_bgr: NDArray[np.uint8]
     """[size, size, 3] uint8 BGR, C-contiguous."""
     matrix: Matrix
@@ -77,10 +78,12 @@ class Crop:
         """Side of the crop."""
         return int(self.pixels_bgr.shape[0])
 
-    def places(self, points_xy: NDArray[np.float32]) -> NDArray[np.float64]:
-        """[n, 2] points of the picture, in pixels of the crop."""
-        moved = points_xy.astype(np.float64) @ self.matrix[:, :2].T + self.matrix[:, 2]
-        return np.asarray(moved, np.float64)
+    @property
+    def landmarks_xy(self) -> NDArray[np.float64]:
+        """[5, 2] landmarks of the face, in pixels of the crop."""
+        assert self.face.landmarks_xy is not None
+        points = self.face.landmarks_xy.astype(np.float64)
+        return np.asarray(points @ self.matrix[:, :2].T + self.matrix[:, 2], np.float64)
 
 
 def clip_box(picture: SizedPicture, box: Box) -> Box | None:
@@ -116,7 +119,7 @@ def take_crop(
     if grow != 1:
         matrix, size_px = then(matrix, resized(grow, grow)), size_px * grow
     pixels = picture.read_warped(matrix, size_px, black_outside=black_outside)
-    return Crop(pixels_bgr=pixels, matrix=matrix)
+    return Crop(face=face, pixels_bgr=pixels, matrix=matrix)
 
 
 def paste_crop(

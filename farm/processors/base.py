@@ -39,6 +39,8 @@ class ProcessorContext:
     sessions: SessionSettings
     source_embedding: tuple[float, ...] | None = None
     """[512] unit length: the person to put into the video; None where no source was given."""
+    more_sources: tuple[tuple[float, ...], ...] = ()
+    """Further persons; a face says whom it gets by `Face.source`, from 0."""
     frame_size: tuple[int, int] | None = None
     """Upright width and height of the video, None when not known yet."""
 

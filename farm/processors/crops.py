@@ -77,20 +77,20 @@ class FacePaster:
             for face in item.selected:
                 crop = take(item, face) if face.landmarks_xy is not None else None
                 if crop is not None:
-                    places.append((item, crop, self._mask(item, face, crop)))
+                    places.append((item, crop, self._mask(item, crop)))
             if len(places) >= MAX_BATCH:
                 yield places
                 places = []
         if places:
             yield places
 
-    def _mask(self, item: FaceFrame, face: Face, crop: Crop) -> NDArray[np.float32]:
+    def _mask(self, item: FaceFrame, crop: Crop) -> NDArray[np.float32]:
         """How much of the replacement shows where, over the crop."""
         mask = shape_mask(self._settings.face_mask, self._settings.mask_feather)
         if self._parser is not None:
-            mask = np.minimum(mask, self._parser.mask(item.frame, face, crop))
-        if self._settings.mouth_mask and face.landmarks_xy is not None:
-            mask = mask * (1 - mouth_mask(crop.places(face.landmarks_xy) / crop.size_px))
+            mask = np.minimum(mask, self._parser.mask(item.frame, crop))
+        if self._settings.mouth_mask:
+            mask = mask * (1 - mouth_mask(crop.landmarks_xy / crop.size_px))
         return mask if self._weight == 1 else mask * np.float32(self._weight)
 
     def _retouched(

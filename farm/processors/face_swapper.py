@@ -20,19 +20,19 @@ from farm.media.warp import Matrix, scale_of
 from farm.models.catalogue import ModelKind
 from farm.models.graph import input_shapes, unused_matrix
 from farm.models.picture_input import check_memory
-from farm.models.session import open_session
+from farm.models.session import MAX_BATCH, open_session
 from farm.models.store import ModelFile
 from farm.paste_settings import SwapSize
 from farm.processors.base import FaceFrame, ProcessorContext
-from farm.processors.crops import FacePaster, check_paste, from_network, in_parts, to_network
+from farm.processors.crops import FacePaster, check_paste, from_network, to_network
 from farm.processors.grid import Mix, mix_for, put_together, tiles_of
 
 
 class SwapNetwork:
-    """A swap network with the person it puts in; `inswapper_128` and what is built like it."""
+    """A swap network with the persons it puts in; `inswapper_128` and what is built like it."""
 
-    def __init__(self, session: Any, latent: NDArray[np.float32], file: ModelFile) -> None:
-        """Take the session and the person's latent, [1, 512].
+    def __init__(self, session: Any, latents: NDArray[np.float32], file: ModelFile) -> None:
+        """Take the session and the persons' latents, [persons, 512].
 
         Raises:
             ModelError: The inputs are not one picture and one vector.
@@ -40,24 +40,32 @@ class SwapNetwork:
         self.size_px = _side_px([list(each.shape) for each in session.get_inputs()], file)
         by_rank = {len(each.shape): each for each in session.get_inputs()}
         self._session = session
-        self._latent = latent
+        self._latents = latents
         self._target, self._source = by_rank[4].name, by_rank[2].name
         self._one_by_one = isinstance(by_rank[4].shape[0], int) or isinstance(
             by_rank[2].shape[0], int
         )
 
-    def replace(self, crops_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The person's face in the pose and light of each crop.
+    def replace(
+        self, crops_bgr: NDArray[np.uint8], persons: Sequence[int] | None = None
+    ) -> NDArray[np.float32]:
+        """A person's face in the pose and light of each crop.
 
-        [n, size, size, 3] uint8 BGR to the same as float32, 0..255.
+        [n, size, size, 3] uint8 BGR to the same as float32, 0..255; `persons` says who is put into
+        each, None the first one into all.
         """
-        rgb = in_parts(self._run, to_network(crops_bgr, 0, 255), one_by_one=self._one_by_one)
-        return from_network(rgb, 0, 255, FaceSwapper.name)
+        rows = np.zeros(len(crops_bgr), np.intp) if persons is None else np.asarray(persons)
+        crops = to_network(crops_bgr, 0, 255)
+        step = 1 if self._one_by_one else MAX_BATCH
+        parts = [
+            self._run(crops[i : i + step], self._latents[rows[i : i + step]])
+            for i in range(0, len(crops), step)
+        ]
+        return from_network(np.concatenate(parts), 0, 255, FaceSwapper.name)
 
-    def _run(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        latents = np.repeat(self._latent, len(crops), axis=0)
-        out = self._session.run(None, {self._target: crops, self._source: latents})[0]
-        return np.asarray(out, np.float32)
+    def _run(self, crops: NDArray[np.float32], latents: NDArray[np.float32]) -> NDArray[np.float32]:
+        feeds = {self._target: crops, self._source: np.ascontiguousarray(latents)}
+        return np.asarray(self._session.run(None, feeds)[0], np.float32)
 
 
 class FaceSwapper:
@@ -94,9 +102,11 @@ class FaceSwapper:
         if context.source_embedding is None:
             raise SettingsError("face_swapper needs an image of a face: give one with --source")
         file = context.models.find(ModelKind.SWAPPER)
-        source = np.asarray(context.source_embedding, np.float32)
-        latent = latent_of(source, unused_matrix(file.path, (EMBEDDING_SIZE, EMBEDDING_SIZE)))
-        self._network = SwapNetwork(open_session(file.path, context.sessions), latent, file)
+        matrix = unused_matrix(file.path, (EMBEDDING_SIZE, EMBEDDING_SIZE))
+        sources = (context.source_embedding, *context.more_sources)
+        latents = [latent_of(np.asarray(each, np.float32), matrix) for each in sources]
+        session = open_session(file.path, context.sessions)
+        self._network = SwapNetwork(session, np.concatenate(latents), file)
         self._paster = FacePaster(context)
         self._size = context.settings.paste.swap_size
 
@@ -133,10 +143,12 @@ class FaceSwapper:
             for crop, mix in zip(crops, mixes, strict=True)
         ]
         given = [each for group in tiles for each in group]
-        ends = np.cumsum([len(each) for each in given])
-        new = iter(np.split(network.replace(np.concatenate(given)), ends[:-1]))
+        counts = [sum(len(each) for each in group) for group in tiles]
+        persons = np.repeat([crop.face.source for crop in crops], counts)
+        new = network.replace(np.concatenate(given), persons.tolist())
+        results = iter(np.split(new, np.cumsum([len(each) for each in given])[:-1]))
         return [
-            put_together([next(new) for _ in mix], mix, crop.size_px)
+            put_together([next(results) for _ in mix], mix, crop.size_px)
             for crop, mix in zip(crops, mixes, strict=True)
         ]
 

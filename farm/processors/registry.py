@@ -17,6 +17,7 @@ _BUILT_IN = {
     "face_anonymizer": "farm.processors.face_anonymizer:FaceAnonymizer",
     "face_swapper": "farm.processors.face_swapper:FaceSwapper",
     "face_enhancer": "farm.processors.face_enhancer:FaceEnhancer",
+    "debug_overlay": "farm.processors.debug_overlay:DebugOverlay",
 }
 _FLAGS = ("needs_source", "needs_landmarks", "fails_closed")
 _METHODS = ("check", "start", "process")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,23 @@ def test_how_frames_are_batched_changes_no_pixel(tmp_path: Path) -> None:
         alone = face_frame(picture, FIRST, close)
         swapper.process([alone])
         assert np.array_equal(alone.frame.to_bgr(), item.frame.to_bgr())
+
+
+def test_each_face_gets_the_source_that_it_was_given(tmp_path: Path) -> None:
+    other = embedding_of(COLOURS_BGR["magenta"])
+    model = make_inswapper(tmp_path / "swap.onnx", batch=True)
+    given = replace(
+        context(tmp_path, models=(("swapper", model),), source=SOURCE),
+        more_sources=(tuple(float(v) for v in other),),
+    )
+    swapper = FaceSwapper()
+    swapper.start(given)
+    item = face_frame(gray_picture(), FIRST, SECOND)
+    second = replace(item.selected[1], source=1)
+    item.selected = (item.selected[0], second)
+    swapper.process([item])
+    assert np.abs(np.array(_centre(item, FIRST)) - swap_colour(SOURCE)).max() <= 1
+    assert np.abs(np.array(_centre(item, SECOND)) - swap_colour(other)).max() <= 1
 
 
 def test_frames_without_selected_faces_stay_untouched(tmp_path: Path) -> None:

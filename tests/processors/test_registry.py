@@ -65,7 +65,8 @@ def offer(monkeypatch: pytest.MonkeyPatch) -> Offer:
 
 def test_the_farms_own_processors_are_always_found(offer: Offer) -> None:
     offer()
-    assert processor_names() == ("none", "face_anonymizer", "face_swapper", "face_enhancer")
+    own = ("none", "face_anonymizer", "face_swapper", "face_enhancer", "debug_overlay")
+    assert processor_names() == own
     for name in processor_names():
         assert load_processor(name).name == name
 
