@@ -56,6 +56,7 @@ def finish_request(
         encode_on=settings.encode_on,
         keep_audio=settings.keep_audio,
         private=plan.faces.private,
+        strip_metadata=settings.strip_metadata,
         verify=settings.verify,
         overwrite=settings.overwrite,
         altered_by=plan.faces.alters,

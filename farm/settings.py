@@ -264,6 +264,9 @@ class RenderSettings:
         ),
     ] = None
     keep_audio: Annotated[bool, Option(off="no-audio", help="Keep the sound.")] = True
+    strip_metadata: Annotated[
+        bool, Option(help="Leave out tags and data that tell place and device.")
+    ] = False
     keep_frames: Annotated[bool, Option(help="Also write every output frame as PNG.")] = False
     nsfw_filter: Annotated[
         bool, Option(help="Refuse pornography; looks at a frame every 2 s, and at sources.")

@@ -10,10 +10,12 @@ from enum import StrEnum
 from pathlib import Path
 
 import av
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.stream import Stream
 
 from farm.errors import SettingsError
+from farm.media.ffmpeg import can_mux
 from farm.media.probe import open_container
 
 _ATTACHED_PICTURE = 0x400
@@ -25,6 +27,12 @@ _PCM_MOV = frozenset(
     | {"pcm_alaw", "pcm_mulaw", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"}
 )
 _MPEG_VIDEO = frozenset({"h264", "hevc", "mpeg4", "mpeg2video", "mpeg1video"})
+_LOSSLESS_AUDIO = frozenset(
+    {"flac", "alac", "truehd", "mlp", "wavpack", "ape", "tta", "tak", "wmalossless", "shorten"}
+)
+_CHANNEL_BITRATE = {"aac": 128_000, "libopus": 96_000}
+"""Bits a second for one channel: more than ears can tell from the source."""
+_OPUS_LAYOUTS = "aformat=channel_layouts=mono|stereo|3.0|quad|5.0|5.1|6.1|7.1"
 _PICTURES = frozenset({"mjpeg", "png", "bmp"})
 
 
@@ -59,6 +67,12 @@ class ContainerRules:
     covers: bool
     attachments: bool
     chapters: bool
+    lossless_audio: str
+    """Encoder of sound that does not fit and was lossless."""
+    lossy_audio: str
+    """Encoder of sound that does not fit and was not."""
+    data: bool
+    """Whether some data tracks can be kept; which, only a trial tells."""
     display_matrix: bool
     exact_times: bool
     """Whether timestamps are kept in the source's ticks; else they are rounded to 1 ms."""
@@ -80,6 +94,9 @@ _MP4 = ContainerRules(
     covers=True,
     attachments=False,
     chapters=True,
+    lossless_audio="flac",
+    lossy_audio="aac",
+    data=True,
     display_matrix=True,
     exact_times=True,
 )
@@ -94,6 +111,9 @@ _MOV = ContainerRules(
     covers=False,
     attachments=False,
     chapters=True,
+    lossless_audio="alac",
+    lossy_audio="aac",
+    data=True,
     display_matrix=True,
     exact_times=True,
 )
@@ -111,6 +131,9 @@ _MATROSKA = ContainerRules(
     covers=True,
     attachments=True,
     chapters=True,
+    lossless_audio="flac",
+    lossy_audio="aac",
+    data=False,
     display_matrix=True,
     exact_times=False,
 )
@@ -125,6 +148,9 @@ _WEBM = ContainerRules(
     covers=False,
     attachments=False,
     chapters=True,
+    lossless_audio="libopus",
+    lossy_audio="libopus",
+    data=False,
     display_matrix=True,
     exact_times=False,
 )
@@ -139,6 +165,9 @@ _TS = ContainerRules(
     covers=False,
     attachments=False,
     chapters=False,
+    lossless_audio="aac",
+    lossy_audio="aac",
+    data=True,
     display_matrix=False,
     exact_times=True,
 )
@@ -161,7 +190,9 @@ class KeptStream:
     source_index: int
     kind: StreamKind
     codec: str
-    """`copy`, the subtitle codec that it is turned into, or `attach` for a picture in a file."""
+    """`copy`, what it is turned into, or `attach` for a picture in a file."""
+    options: tuple[tuple[str, str], ...] = ()
+    """Of its encoder, without the number of the stream."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,6 +244,7 @@ def plan_streams(
     *,
     keep_audio: bool,
     private: bool,
+    keep_data: bool = True,
 ) -> StreamPlan:
     """Decide for every stream beside the rendered one whether and how it is kept.
 
@@ -222,6 +254,7 @@ def plan_streams(
         rules: Of the output's container.
         keep_audio: False leaves all audio out.
         private: Whether everything that may show a face is left out.
+        keep_data: False leaves data tracks out, which may hold places.
     """
     kept, notes = [], []
     has_chapters = bool(source.chapters())
@@ -233,10 +266,16 @@ def plan_streams(
             continue
         if kind is StreamKind.AUDIO and not keep_audio:
             continue
+        if kind is StreamKind.DATA and not keep_data:
+            notes.append(f"data stream {stream.index} is left out, as asked for")
+            continue
         codec, why = _how(kind, name, rules, private)
         label = f"{kind} stream {stream.index} ({name})"
         if codec:
-            kept.append(KeptStream(source_index=stream.index, kind=kind, codec=codec))
+            options = audio_options(stream, codec) if kind is StreamKind.AUDIO else ()
+            kept.append(
+                KeptStream(source_index=stream.index, kind=kind, codec=codec, options=options)
+            )
         if why:
             notes.append(f"{label} {why}")
     if has_chapters and not rules.chapters:
@@ -244,6 +283,34 @@ def plan_streams(
     return StreamPlan(
         kept=tuple(kept), notes=tuple(notes), keep_chapters=has_chapters and rules.chapters
     )
+
+
+def audio_options(stream: Stream, codec: str) -> tuple[tuple[str, str], ...]:
+    """Options of the encoder that an audio stream is turned into by; none for a copy."""
+    bits = _CHANNEL_BITRATE.get(codec)
+    if bits is None or not isinstance(stream, AudioStream):
+        return ()
+    options = [("b", str(bits * max(1, min(8, stream.channels or 2))))]
+    if codec == "libopus":
+        options.append(("filter", _OPUS_LAYOUTS))
+    return tuple(options)
+
+
+def without_unheld_data(
+    plan: StreamPlan, source: Path, rules: ContainerRules, binary: Path
+) -> StreamPlan:
+    """Leave out data tracks that the muxer refuses, which it says only when it is tried."""
+    kept, notes = [], list(plan.notes)
+    for each in plan.kept:
+        if each.kind is not StreamKind.DATA or can_mux(
+            binary, source, each.source_index, rules.muxer
+        ):
+            kept.append(each)
+        else:
+            notes.append(
+                f"data stream {each.source_index} is left out: {rules.title} cannot hold it"
+            )
+    return replace(plan, kept=tuple(kept), notes=tuple(notes))
 
 
 def without_empty_audio(plan: StreamPlan, source: Path) -> StreamPlan:
@@ -280,13 +347,18 @@ def _how(
         StreamKind.AUDIO: rules.audio is None or name in rules.audio,
         StreamKind.SUBTITLE: name in rules.subtitles,
         StreamKind.ATTACHMENT: rules.attachments,
-        StreamKind.DATA: False,
+        StreamKind.DATA: rules.data,
     }[kind]
     if fits:
         as_file = kind is StreamKind.COVER and rules.attachments
         return ("attach" if as_file else "copy"), ""
     if kind is StreamKind.SUBTITLE and name in _TEXT_SUBTITLES and rules.text_subtitles:
         return rules.text_subtitles, f"becomes {rules.text_subtitles}"
+    if kind is StreamKind.AUDIO:
+        lossless = name in _LOSSLESS_AUDIO or name.startswith("pcm_")
+        encoder = rules.lossless_audio if lossless else rules.lossy_audio
+        held = "" if rules is _MATROSKA else "; .mkv holds it as it is"
+        return encoder, f"becomes {encoder.removeprefix('lib')}: {rules.title} cannot hold it{held}"
     hint = "; .mkv holds it" if kind is not StreamKind.DATA and rules is not _MATROSKA else ""
     return None, f"is left out: {rules.title} cannot hold it{hint}"
 

@@ -19,6 +19,7 @@ from farm.errors import JobError, SetupError
 
 _OLDEST = 5
 _VERSION_TIMEOUT_S = 30
+_TRIAL_TIMEOUT_S = 60
 _LAST_LINES = 4
 _NEXT = "install imageio-ffmpeg, or name a program of version 5 or newer"
 
@@ -97,6 +98,33 @@ def run_ffmpeg(node: Any, binary: Path, extra_output: Sequence[str] = ()) -> Non
             f"{binary.name} failed in the final task (exit code {process.returncode}): "
             f"{' | '.join(lines) or 'it said nothing'}"
         )
+
+
+def can_mux(binary: Path, source: Path, stream_index: int, muxer: str) -> bool:
+    """Whether a stream of a source goes into a container by copy: tried, nothing is kept.
+
+    Raises:
+        SetupError: the program does not start.
+    """
+    command = [str(binary), "-nostdin", "-v", "quiet", "-protocol_whitelist", "file"]
+    command += ["-i", file_url(source), "-map", f"0:{stream_index}", "-c", "copy"]
+    command += ["-copy_unknown", "-t", "0.1", "-strict", "experimental"]
+    command += ["-movflags", "frag_keyframe+empty_moov"] if muxer in ("mp4", "mov") else []
+    command += ["-f", muxer, "-"]
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+            timeout=_TRIAL_TIMEOUT_S,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    except OSError as error:
+        raise SetupError(f"{binary} does not start ({error}); {_NEXT}") from error
+    return done.returncode == 0
 
 
 def file_url(path: Path) -> str:

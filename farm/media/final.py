@@ -28,6 +28,7 @@ from farm.media.containers import (
     check_codec,
     plan_streams,
     without_empty_audio,
+    without_unheld_data,
 )
 from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import find_ffmpeg
@@ -72,6 +73,8 @@ class FinishRequest:
     """Whether the frames are a stretch (a preview) that the source's other streams do not fit."""
     private: bool = False
     """Whether covers, other video tracks and attachments are left out."""
+    strip_metadata: bool = False
+    """Whether tags and data tracks that tell place and device are left out."""
     verify: VerifyLevel = VerifyLevel.QUICK
     overwrite: bool = False
     altered_by: tuple[str, ...] = ()
@@ -184,7 +187,7 @@ def _joined(
     mark: Mark,
 ) -> tuple[FinalTask, JoinedVideo]:
     """Join the chunks and say what the ffmpeg task has to do with the result."""
-    streams, facts = _source(request, rules)
+    streams, facts = _source(request, rules, binary)
     times = request.times
     shift = shift_of(rules, facts, int(times.pts[0]) * times.time_base, request.cut)
     target = request.work_dir / f"joined-{uuid.uuid4().hex[:12]}.mp4"
@@ -210,6 +213,7 @@ def _joined(
         stream=request.stream,
         timescale=joined.times.timescale,
         shift=shift,
+        strip_metadata=request.strip_metadata,
         altered_by=request.altered_by,
         mark_tags=tags_for(temporary, mark),
         last_packet=int(joined.times.pts.argmax()),
@@ -227,7 +231,9 @@ def _sign(request: FinishRequest, path: Path, mark: Mark) -> None:
     sign_file(path, scratch, request.signing, mark, parent)
 
 
-def _source(request: FinishRequest, rules: ContainerRules) -> tuple[StreamPlan, SourceFacts]:
+def _source(
+    request: FinishRequest, rules: ContainerRules, binary: Path
+) -> tuple[StreamPlan, SourceFacts]:
     """Return what is kept of the source beside the rendered stream, and what it says of itself."""
     with open_container(request.source) as container:
         facts = source_facts(container, request.video_stream_index)
@@ -239,8 +245,10 @@ def _source(request: FinishRequest, rules: ContainerRules) -> tuple[StreamPlan, 
             rules,
             keep_audio=request.keep_audio,
             private=request.private,
+            keep_data=not request.strip_metadata,
         )
-    return without_empty_audio(streams, request.source), facts
+    streams = without_empty_audio(streams, request.source)
+    return without_unheld_data(streams, request.source, rules, binary), facts
 
 
 def _expected(

@@ -21,6 +21,7 @@ from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import ffmpeg_version, file_url, run_ffmpeg
 from farm.media.probe import open_container
 from farm.media.stream import StreamParameters
+from farm.media.tags import private_tags
 from farm.media.timing import TimeRange
 
 _UNTRUE_TAGS = ("encoder", "rotate", "vendor_id", "bps", "duration", "number_of_frames")
@@ -33,6 +34,15 @@ _PLAIN_MP4_TAGS = frozenset(
     | {"episode_sort", "season_number", "year", "location", "timecode", *_CONTAINER_TAGS}
 )
 
+_OPUS_IN_TIME = (6, 0)
+"""The first ffmpeg whose Matroska muxer makes up for what libopus puts in front."""
+_OPUS_LATER = "asetpts=PTS+13/2000/TB"
+_MOV_LANGUAGES = {
+    "deu": "ger", "nld": "dut", "ell": "gre", "isl": "ice", "zho": "chi", "fas": "per",
+    "ron": "rum", "slk": "slo", "sqi": "alb", "hye": "arm", "eus": "baq", "mya": "bur",
+    "kat": "geo", "mkd": "mac", "msa": "may", "bod": "tib", "cym": "wel",
+}  # fmt: skip
+"""QuickTime numbers its languages, some by their other code of ISO 639-2."""
 _PICTURE_SUFFIXES = {"mjpeg": ".jpg", "png": ".png", "bmp": ".bmp"}
 _MILLISECOND = Fraction(1, 1000)
 _NO_STREAM = "v:9999?"
@@ -47,6 +57,8 @@ class SourceFacts:
     """The demuxer's names, comma-separated."""
     tags: dict[str, str]
     video_tags: dict[str, str]
+    stream_tags: tuple[dict[str, str], ...]
+    """Of every stream of the file."""
     video_disposition: str
     """In ffmpeg's words (`default+forced`), `0` for none."""
     start: Fraction
@@ -71,6 +83,8 @@ class FinalTask:
     timescale: int
     shift: Fraction
     """Seconds that the joined video was moved by; the source's other streams go along."""
+    strip_metadata: bool
+    """Whether tags that tell place and device are left out."""
     altered_by: tuple[str, ...]
     mark_tags: dict[str, str]
     """Tags of the container that repeat the mark."""
@@ -89,6 +103,7 @@ def source_facts(container: InputContainer, video_index: int) -> SourceFacts:
         format_names=container.format.name,
         tags=dict(container.metadata),
         video_tags=dict(video.metadata),
+        stream_tags=tuple(dict(stream.metadata) for stream in container.streams),
         video_disposition="+".join(str(each) for each in names) or "0",
         start=Fraction(0) if start is None else Fraction(start, av.time_base),
     )
@@ -156,6 +171,7 @@ def _options(task: FinalTask) -> dict[str, str | None]:
     options: dict[str, str | None] = {
         "format": rules.muxer,
         "c": "copy",
+        "copy_unknown": None,
         "copyts": None,
         "strict": "experimental",
         "fflags": "+bitexact",
@@ -170,6 +186,9 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         options[f"map_metadata:s:{place}"] = f"1:s:{kept.source_index}"
         if kept.codec != "copy":
             options[f"c:{place}"] = kept.codec
+        options |= {f"{name}:{place}": value for name, value in kept.options}
+        if kept.codec == "libopus" and ffmpeg_version(task.binary) < _OPUS_IN_TIME:
+            options[f"filter:{place}"] = f"{_OPUS_LATER},{dict(kept.options)['filter']}"
     if rules.is_mov:
         flags = "+faststart+use_metadata_tags" if _has_own_tags(task) else "+faststart"
         options["movflags"] = flags
@@ -214,10 +233,27 @@ def _tag_options(task: FinalTask) -> Iterable[str]:
         for name in task.facts.tags:
             if name.lower() in _CONTAINER_TAGS:
                 yield from ("-metadata", f"{name}=")
+    if task.rules.muxer == "mov":
+        for place, kept in enumerate(mapped(task.streams), start=1):
+            language = task.facts.stream_tags[kept.source_index].get("language", "")
+            if language in _MOV_LANGUAGES:
+                yield from (f"-metadata:s:{place}", f"language={_MOV_LANGUAGES[language]}")
+    if task.strip_metadata:
+        yield from _stripped(task)
     if task.altered_by:
         yield from ("-metadata", f"comment={altered_comment(task.facts.tags, task.altered_by)}")
     for name, value in task.mark_tags.items():
         yield from ("-metadata", f"{name}={value}")
+
+
+def _stripped(task: FinalTask) -> Iterable[str]:
+    """Options that take out what tells place and device, of the file and of each stream."""
+    for name in private_tags(task.facts.tags):
+        yield from ("-metadata", f"{name}=")
+    sources = (task.video_index, *(each.source_index for each in mapped(task.streams)))
+    for place, source in enumerate(sources):
+        for name in private_tags(task.facts.stream_tags[source]):
+            yield from (f"-metadata:s:{place}", f"{name}=")
 
 
 def altered_comment(tags: dict[str, str], altered_by: tuple[str, ...]) -> str:

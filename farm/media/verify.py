@@ -31,6 +31,8 @@ from farm.settings import VerifyLevel
 
 _ROUNDED = Fraction(1, 2000)
 """Seconds that a timestamp may be off where the container's clock is 1 ms."""
+_SEEK_BACK = Fraction(2)
+"""Seconds."""
 _LIMITED = 1
 _IDENTITY = (65536, 0, 0, 0, 65536, 0, 0, 0, 1073741824)
 
@@ -224,7 +226,9 @@ def _decoded_from(path: Path, index: int, start: int) -> Iterator[int]:
     with open_container(path) as container:
         stream: Any = container.streams[index]
         stream.thread_type = "AUTO"
-        container.seek(start, stream=stream)
+        # A transport stream has no table of keyframes: a seek may land behind the wanted one.
+        back = round(_SEEK_BACK / stream.time_base) if container.format.name == "mpegts" else 0
+        container.seek(start - back, stream=stream)
         try:
             for frame in container.decode(stream):
                 if frame.pts is not None and frame.pts >= start:

@@ -11,12 +11,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+
 from farm.errors import VerifyError
 from farm.media.containers import KeptStream, StreamKind
 from farm.media.probe import open_container
 
 _SYNC = Fraction(1, 1000)
 """Seconds that audio may move against the picture; Matroska's rounding of both fits in."""
+_MOST_SILENCE = Fraction(6, 100)
+"""Seconds of silence that an audio encoder may begin with."""
 _ADTS_SYNC = 0xFFF0
 _ADTS_HEADER, _ADTS_HEADER_CRC = 7, 9
 
@@ -38,7 +42,7 @@ def check_audio(
     output_first: Fraction,
     source_first: Fraction,
 ) -> None:
-    """Compare packets and place of every kept audio stream.
+    """Compare packets and place of every kept audio stream; of one that was encoded, its place.
 
     Args:
         output: The finished file.
@@ -50,14 +54,39 @@ def check_audio(
     Raises:
         VerifyError: packets are missing, changed, or moved by more than 1 ms.
     """
-    indices = [each.source_index for each in kept if each.kind is StreamKind.AUDIO]
-    if not indices:
+    sound = [each for each in kept if each.kind is StreamKind.AUDIO]
+    if not sound:
         return
-    before = _read(source, indices)
     with open_container(output) as container:
         places = [stream.index for stream in container.streams.audio]
-    after = _read(output, places)
-    for index, one, two in zip(indices, before, after, strict=True):
+    for each, place in zip(sound, places, strict=True):
+        if each.codec != "copy":
+            moved = (_first_sample(output, place) - output_first) - (
+                _first_sample(source, each.source_index) - source_first
+            )
+            # Encoders put a little silence in front, which not every container takes away.
+            _check_moved(each.source_index, moved, "sample", early=_MOST_SILENCE)
+    copied = [
+        (each.source_index, place)
+        for each, place in zip(sound, places, strict=True)
+        if each.codec == "copy"
+    ]
+    _check_copied(output, source, copied, output_first, source_first)
+
+
+def _check_copied(
+    output: Path,
+    source: Path,
+    copied: list[tuple[int, int]],
+    output_first: Fraction,
+    source_first: Fraction,
+) -> None:
+    """Compare every packet of the streams that were copied; pairs of source and output index."""
+    if not copied:
+        return
+    before = _read(source, [index for index, _ in copied])
+    after = _read(output, [place for _, place in copied])
+    for (index, _), one, two in zip(copied, before, after, strict=True):
         if one.packets != two.packets:
             raise VerifyError(
                 f"audio stream {index}: {two.packets} of {one.packets} packets are in the output"
@@ -69,11 +98,33 @@ def check_audio(
             if here is None or there is None:
                 continue
             moved = (here - output_first) - (there - source_first)
-            if abs(moved) > _SYNC:
-                raise VerifyError(
-                    f"audio stream {index} moved by {float(moved) * 1000:+.2f} ms "
-                    f"against the picture (at its {name} packet)"
-                )
+            _check_moved(index, moved, f"{name} packet")
+
+
+def _check_moved(index: int, moved: Fraction, place: str, early: Fraction = _SYNC) -> None:
+    """Refuse sound that moved against the picture, by 1 ms or, to the front, by `early`."""
+    if not -early <= moved <= _SYNC:
+        raise VerifyError(
+            f"audio stream {index} moved by {float(moved) * 1000:+.2f} ms "
+            f"against the picture (at its {place})"
+        )
+
+
+def _first_sample(path: Path, index: int) -> Fraction:
+    """When the first sample of an audio stream is heard, in seconds.
+
+    Raises:
+        VerifyError: none decodes.
+    """
+    with open_container(path) as container:
+        try:
+            frame: Any
+            for frame in container.decode(container.streams[index]):
+                if frame.pts is not None:
+                    return int(frame.pts) * Fraction(frame.time_base)
+        except av.FFmpegError as error:
+            raise VerifyError(f"{path.name}: audio stream {index} does not decode") from error
+    raise VerifyError(f"{path.name}: audio stream {index} has no sound that decodes")
 
 
 def _read(path: Path, indices: list[int]) -> list[_Track]:

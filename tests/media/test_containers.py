@@ -25,12 +25,13 @@ def test_a_codec_that_does_not_fit_is_answered_with_containers_and_codecs() -> N
         check_codec(Path("x.mp4"), "ffv1")
 
 
-def test_webm_leaves_aac_out_and_says_so(tmp_path: Path) -> None:
+def test_webm_turns_aac_into_opus_and_says_so(tmp_path: Path) -> None:
     source = make_source(tmp_path / "in.mkv", 3, audio_start_s=0.0)
     with av.open(str(source)) as container:
         plan = plan_streams(container, 0, rules_of(Path("x.webm")), keep_audio=True, private=False)
-    assert plan.kept == ()
-    assert "aac" in plan.notes[0]
+    assert [each.codec for each in plan.kept] == ["libopus"]
+    assert dict(plan.kept[0].options)["b"] == "96000"
+    assert "(aac) becomes opus" in plan.notes[0]
     assert ".mkv holds it" in plan.notes[0]
 
 

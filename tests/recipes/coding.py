@@ -68,6 +68,7 @@ RECIPES: tuple[Recipe, ...] = (
     encoded("h264_422_10bit.mp4", "-c:v", "libx264", "-pix_fmt", "yuv422p10le"),
     encoded("hevc_10bit.mp4", *_X265, "-pix_fmt", "yuv420p10le", "-x265-params", _QUIET),
     encoded("hevc_422_10bit.mp4", *_X265, "-pix_fmt", "yuv422p10le", "-x265-params", _QUIET),
+    encoded("hevc_12bit.mp4", *_X265, "-pix_fmt", "yuv420p12le", "-x265-params", _QUIET),
     encoded("gray.mp4", "-c:v", "libx264", "-pix_fmt", "gray"),
     encoded("gray.mkv", "-c:v", "ffv1", "-pix_fmt", "gray", frames=15),
     encoded("gray_10bit.mkv", "-c:v", "ffv1", "-pix_fmt", "gray10le", frames=15),
