@@ -28,7 +28,7 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         output=plan.output,
         reshape=plan.reshape,
         encoder=intermediate_encoder(plan.output) if on_final else plan.encoder,
-        frame_rate=stream.frame_rate,
+        frame_rate=plan.output.frame_rate,
         fingerprint=plan.fingerprint,
         faces=plan.faces.job,
         threads=max(seat.threads for seat in plan.workers.seats),

@@ -6,7 +6,7 @@ Not for: carrying it out (`cluster.render`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.inventory import Inventory
 from farm.decide import FaceDecision, decide
@@ -21,7 +21,7 @@ from farm.media.listing import FrameListing, shown_frames
 from farm.media.orientation import orientation_notes
 from farm.media.plan import FramePlan, plan_frames
 from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
-from farm.media.retime import stretch
+from farm.media.retime import at_rate, stretch, trim
 from farm.media.stream import StreamParameters
 from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
@@ -84,12 +84,10 @@ def plan_job(
     Raises:
         FarmError: The plan cannot be made with these settings.
     """
-    frames = plan_frames(index, listing)
-    if span is not None:
-        frames = stretch(frames, *span)
+    frames = _retimed(plan_frames(index, listing), settings, span)
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
     reshape = reshape_of(index.stream, settings.shape)
-    output = output_stream(index.stream, reshape)
+    output = _at_rate(output_stream(index.stream, reshape), frames)
     encoder, notes = choose_encoder(
         settings.video_encoder,
         settings.video_quality,
@@ -122,6 +120,22 @@ def plan_job(
             *workers.notes,
         ),
     )
+
+
+def _retimed(frames: FramePlan, settings: RenderSettings, span: Span | None) -> FramePlan:
+    """Return the plan with the times that were asked for."""
+    time = settings.time
+    if span is not None:
+        frames = stretch(frames, *span)
+    elif time.start is not None or time.end is not None:
+        frames = trim(frames, time.start, time.end)
+    return frames if time.fps is None else at_rate(frames, time.fps)
+
+
+def _at_rate(stream: StreamParameters, frames: FramePlan) -> StreamParameters:
+    """Return the stream with the frame rate that it has in the output."""
+    rate = frames.output.rate
+    return stream if rate is None else replace(stream, frame_rate=rate)
 
 
 def _wish(

@@ -117,5 +117,7 @@ def _fits(value: object, kind: OptionKind) -> bool:
         OptionKind.INTEGER: (int,),
         OptionKind.NUMBER: (int, float),
         OptionKind.SIZE: (int, float, str),
+        OptionKind.TIME: (int, float, str),
+        OptionKind.RATE: (int, float, str),
     }
     return isinstance(value, types.get(kind, ()))

@@ -24,6 +24,7 @@ from typing import Annotated, Any
 
 from farm.errors import SettingsError
 from farm.names import require_known
+from farm.time_text import parse_rate, parse_time
 
 _GIB = 1 << 30
 _UNITS = {"": _GIB, "k": 1 << 10, "m": 1 << 20, "g": _GIB, "t": 1 << 40}
@@ -40,6 +41,8 @@ class OptionKind(StrEnum):
     NUMBER = "a number"
     FLAG = "true or false"
     SIZE = 'a number of GiB or a text like "500M"'
+    TIME = 'seconds or a text like "0:01:30.5"'
+    RATE = 'a number or a text like "30000/1001"'
     TEXTS = "a text or a list of texts"
     PATHS = "a path or a list of paths"
     PAIRS = "a table of KIND = PATH"
@@ -262,6 +265,8 @@ def _converted(spec: OptionSpec, value: Any) -> Any:
 def _one(spec: OptionSpec, value: Any) -> Any:
     converters: dict[OptionKind, Callable[[Any], Any]] = {
         OptionKind.SIZE: lambda size: parse_memory(str(size)),
+        OptionKind.TIME: lambda time: parse_time(spec.flag_name, str(time)),
+        OptionKind.RATE: lambda rate: parse_rate(spec.flag_name, str(rate)),
         OptionKind.PAIRS: lambda pair: parse_model(pair) if isinstance(pair, str) else pair,
     }
     return converters.get(spec.kind, spec.value_type)(value)

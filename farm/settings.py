@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated
 
@@ -131,6 +132,46 @@ class ShapeSettings:
     def size(self) -> tuple[int, int] | None:
         """Width and height of `scale`."""
         return None if self.scale is None else parse_size(self.scale)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimeSettings:
+    """What is changed of the video's times, because it was asked for."""
+
+    start: Annotated[
+        Fraction | None,
+        Option(
+            kind=OptionKind.TIME,
+            metavar="TIME",
+            unset="the first frame",
+            help="Where to begin: seconds from the first frame, or H:MM:SS.mmm.",
+        ),
+    ] = None
+    end: Annotated[
+        Fraction | None,
+        Option(
+            kind=OptionKind.TIME,
+            metavar="TIME",
+            unset="the last frame",
+            help="Where to end; what is shown from then on is left out.",
+        ),
+    ] = None
+    fps: Annotated[
+        Fraction | None,
+        Option(
+            kind=OptionKind.RATE,
+            metavar="RATE",
+            unset="the source's own times",
+            help="Show frames at this constant rate, like 25 or 30000/1001.",
+        ),
+    ] = None
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise SettingsError(
+                f"--end {float(self.end):g}: must lie behind --start {float(self.start):g}"
+            )
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -280,6 +321,7 @@ class RenderSettings:
     )
     processors: ProcessorSettings = field(default_factory=ProcessorSettings)
     shape: ShapeSettings = field(default_factory=ShapeSettings)
+    time: TimeSettings = field(default_factory=TimeSettings)
     models_dir: Annotated[
         Path | None, Option(unset="below the user's cache", help="Where model files lie.")
     ] = None

@@ -44,6 +44,7 @@ from farm.media.final_task import (
 from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
 from farm.media.probe import open_container
 from farm.media.stream import StreamParameters
+from farm.media.stream_cut import cut_source
 from farm.media.timing import FrameTimes, TimeRange
 from farm.media.verify import Expected, verify
 from farm.settings import EncodeOn, VerifyLevel
@@ -190,6 +191,11 @@ def _joined(
     streams, facts = _source(request, rules, binary)
     times = request.times
     shift = shift_of(rules, facts, int(times.pts[0]) * times.time_base, request.cut)
+    cut = None
+    if request.cut is not None:
+        cut = cut_source(request.source, streams, request.cut, shift, request.work_dir)
+        scratch.extend(cut.paths)
+        streams = cut.plan
     target = request.work_dir / f"joined-{uuid.uuid4().hex[:12]}.mp4"
     scratch.append(target)
     joined = join_chunks(
@@ -218,6 +224,7 @@ def _joined(
         mark_tags=tags_for(temporary, mark),
         last_packet=int(joined.times.pts.argmax()),
         last_duration=int(times.durations[-1]) * times.time_base,
+        cut=cut,
     )
     return task, joined
 
@@ -264,6 +271,7 @@ def _expected(
         chunks=chunks,
         first_packets=joined.first_packets,
         kept=task.streams.kept,
+        cut=request.cut,
         shift=task.shift,
         absolute=rules.is_mov,
         exact_times=rules.exact_times,

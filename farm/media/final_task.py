@@ -6,10 +6,11 @@ the joined video (`farm.media.join`) or believing the result (`farm.media.verify
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import ffmpeg
@@ -21,6 +22,7 @@ from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import ffmpeg_version, file_url, run_ffmpeg
 from farm.media.probe import open_container
 from farm.media.stream import StreamParameters
+from farm.media.stream_cut import CutStream, SourceCut
 from farm.media.tags import private_tags
 from farm.media.timing import TimeRange
 
@@ -92,6 +94,8 @@ class FinalTask:
     """Number, in decode order, of the packet that shows the last frame."""
     last_duration: Fraction
     """Seconds that the last frame stays."""
+    cut: SourceCut | None = None
+    """What a trim leaves of the source; None where nothing is trimmed."""
 
 
 def source_facts(container: InputContainer, video_index: int) -> SourceFacts:
@@ -124,8 +128,10 @@ def run_final_task(task: FinalTask) -> None:
         format_whitelist=task.facts.format_names,
         itsoffset=f"{float(task.shift):.6f}",
     )
-    others = [str(each.source_index) for each in mapped(task.streams)] or [_NO_STREAM]
-    maps = [joined["v:0"], *(source[each] for each in others)]
+    maps = [joined["v:0"], source[_NO_STREAM], *_mapped_inputs(task, source)]
+    if task.cut is not None and task.cut.chapters is not None:
+        chapters = file_url(task.cut.chapters)
+        maps.append(ffmpeg.input(chapters, protocol_whitelist="file", f="ffmetadata")[_NO_STREAM])
     node = ffmpeg.output(*maps, file_url(task.target), **_options(task))
     try:
         run_ffmpeg(node, task.binary, (*_tag_options(task), *_cover_options(covers, task)))
@@ -137,6 +143,17 @@ def run_final_task(task: FinalTask) -> None:
 def mapped(streams: StreamPlan) -> tuple[KeptStream, ...]:
     """The kept streams that ffmpeg maps, in the order of the output."""
     return tuple(each for each in streams.kept if each.codec != "attach")
+
+
+def _mapped_inputs(task: FinalTask, source: Any) -> Iterator[Any]:
+    """The kept streams as ffmpeg-python names them, those that are cut each from its own file."""
+    for each in mapped(task.streams):
+        cut = None if task.cut is None else task.cut.of(each)
+        if cut is None:
+            yield source[str(each.source_index)]
+        else:
+            options = {"itsoffset": f"-{cut.ahead_s}"} if cut.ahead_s else {}
+            yield ffmpeg.input(file_url(cut.path), protocol_whitelist="file", **options)["0"]
 
 
 def _written_covers(task: FinalTask) -> tuple[Path, ...]:
@@ -177,7 +194,7 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         "fflags": "+bitexact",
         "map_metadata": "1",
         "map_metadata:s:0": f"1:s:{task.video_index}",
-        "map_chapters": "1" if task.streams.keep_chapters else "-1",
+        "map_chapters": _chapters_input(task),
         "disposition:v:0": task.facts.video_disposition,
         "max_interleave_delta": "0",
         "bsf:v:0": _last_duration(task),
@@ -186,9 +203,12 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         options[f"map_metadata:s:{place}"] = f"1:s:{kept.source_index}"
         if kept.codec != "copy":
             options[f"c:{place}"] = kept.codec
+        cut = None if task.cut is None else task.cut.of(kept)
         options |= {f"{name}:{place}": value for name, value in kept.options}
-        if kept.codec == "libopus" and ffmpeg_version(task.binary) < _OPUS_IN_TIME:
-            options[f"filter:{place}"] = f"{_OPUS_LATER},{dict(kept.options)['filter']}"
+        if filters := tuple(_filters(task, kept, cut)):
+            options[f"filter:{place}"] = ",".join(filters)
+        if cut is not None:
+            options[f"disposition:{place}"] = cut.disposition
     if rules.is_mov:
         flags = "+faststart+use_metadata_tags" if _has_own_tags(task) else "+faststart"
         options["movflags"] = flags
@@ -200,6 +220,22 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         from_ts = task.facts.format_names == "mpegts"
         options |= {"mpegts_copyts": str(int(from_ts)), "muxdelay": "0", "muxpreload": "0"}
     return options | _color_options(task)
+
+
+def _filters(task: FinalTask, kept: KeptStream, cut: CutStream | None) -> Iterator[str]:
+    """Filters of a stream that is encoded again, in their order; none where it is copied."""
+    if cut is not None and cut.samples:
+        yield cut.samples
+    if kept.codec == "libopus" and ffmpeg_version(task.binary) < _OPUS_IN_TIME:
+        yield _OPUS_LATER
+    yield from (value for name, value in kept.options if name == "filter")
+
+
+def _chapters_input(task: FinalTask) -> str:
+    """Number of the input that chapters are taken from: the source, or the file after all cuts."""
+    if not task.streams.keep_chapters:
+        return "-1"
+    return "1" if task.cut is None else str(2 + len(task.cut.streams))
 
 
 def _last_duration(task: FinalTask) -> str:

@@ -57,7 +57,10 @@ def trim(plan: FramePlan, start_s: Fraction | None, stop_s: Fraction | None) -> 
     if stop_s is not None and stop == end:
         late = max(Fraction(stop), origin + stop_s / times.time_base) * times.time_base
     cut = TimeRange(start=start * times.time_base if start_s else None, stop=late)
-    return _kept(plan, slice(first, after), start, stop, cut)
+    kept = _kept(plan, slice(first, after), start, stop, cut)
+    shown = [float((tick - origin) * times.time_base) for tick in (start, stop)]
+    note = f"trimmed: {after - first} of {len(times)} frames, {shown[0]:.3f} to {shown[1]:.3f} s"
+    return replace(kept, notes=(*kept.notes, note))
 
 
 def stretch(plan: FramePlan, start_s: float, count: int) -> FramePlan:

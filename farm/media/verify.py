@@ -24,7 +24,7 @@ from farm.media.join import Chunk
 from farm.media.orientation import orientation_of
 from farm.media.probe import open_container
 from farm.media.stream import StreamParameters
-from farm.media.timing import FrameTimes
+from farm.media.timing import FrameTimes, TimeRange
 from farm.media.verify_audio import check_audio
 from farm.media.verify_pictures import PictureCheck, check_every_picture
 from farm.settings import VerifyLevel
@@ -49,6 +49,8 @@ class Expected:
     chunks: tuple[Chunk, ...]
     first_packets: tuple[int, ...]
     kept: tuple[KeptStream, ...]
+    cut: TimeRange | None = None
+    """The stretch of the source that is kept."""
     shift: Fraction
     """Seconds that the whole was moved by."""
     absolute: bool
@@ -86,7 +88,7 @@ def verify(path: Path, expected: Expected, level: VerifyLevel) -> None:
         pictures.finish()
     first = _check_times(seen, time_base, expected)
     _check_tail(path, index, seen)
-    check_audio(path, expected.source, expected.kept, first, _source_first(expected))
+    check_audio(path, expected.source, expected.kept, first, _source_first(expected), expected.cut)
     if level is VerifyLevel.FULL:
         check_every_picture(path, index, expected.chunks, expected.choice)
 

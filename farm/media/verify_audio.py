@@ -16,6 +16,8 @@ import av
 from farm.errors import VerifyError
 from farm.media.containers import KeptStream, StreamKind
 from farm.media.probe import open_container
+from farm.media.stream_cut import in_cut
+from farm.media.timing import TimeRange
 
 _SYNC = Fraction(1, 1000)
 """Seconds that audio may move against the picture; Matroska's rounding of both fits in."""
@@ -41,6 +43,7 @@ def check_audio(
     kept: tuple[KeptStream, ...],
     output_first: Fraction,
     source_first: Fraction,
+    cut: TimeRange | None = None,
 ) -> None:
     """Compare packets and place of every kept audio stream; of one that was encoded, its place.
 
@@ -50,6 +53,7 @@ def check_audio(
         kept: The streams that were kept, in order.
         output_first: When the output's first frame is shown, in seconds of its clock.
         source_first: The same of the source.
+        cut: The stretch of the source that is kept, None for the whole.
 
     Raises:
         VerifyError: packets are missing, changed, or moved by more than 1 ms.
@@ -61,9 +65,9 @@ def check_audio(
         places = [stream.index for stream in container.streams.audio]
     for each, place in zip(sound, places, strict=True):
         if each.codec != "copy":
-            moved = (_first_sample(output, place) - output_first) - (
-                _first_sample(source, each.source_index) - source_first
-            )
+            begin = _first_sample(source, each.source_index)
+            begin = begin if cut is None or cut.start is None else max(begin, cut.start)
+            moved = (_first_sample(output, place) - output_first) - (begin - source_first)
             # Encoders put a little silence in front, which not every container takes away.
             _check_moved(each.source_index, moved, "sample", early=_MOST_SILENCE)
     copied = [
@@ -71,7 +75,7 @@ def check_audio(
         for each, place in zip(sound, places, strict=True)
         if each.codec == "copy"
     ]
-    _check_copied(output, source, copied, output_first, source_first)
+    _check_copied(output, source, copied, output_first, source_first, cut)
 
 
 def _check_copied(
@@ -80,11 +84,12 @@ def _check_copied(
     copied: list[tuple[int, int]],
     output_first: Fraction,
     source_first: Fraction,
+    cut: TimeRange | None,
 ) -> None:
     """Compare every packet of the streams that were copied; pairs of source and output index."""
     if not copied:
         return
-    before = _read(source, [index for index, _ in copied])
+    before = _read(source, [index for index, _ in copied], cut)
     after = _read(output, [place for _, place in copied])
     for (index, _), one, two in zip(copied, before, after, strict=True):
         if one.packets != two.packets:
@@ -127,12 +132,12 @@ def _first_sample(path: Path, index: int) -> Fraction:
     raise VerifyError(f"{path.name}: audio stream {index} has no sound that decodes")
 
 
-def _read(path: Path, indices: list[int]) -> list[_Track]:
-    """Read the packets of some streams."""
+def _read(path: Path, indices: list[int], cut: TimeRange | None = None) -> list[_Track]:
+    """Read the packets of some streams, those of a stretch where there is one."""
     tracks = {index: _Track(digest=hashlib.sha256()) for index in indices}
     with open_container(path) as container:
         for packet in container.demux([container.streams[index] for index in indices]):
-            if not packet.size:
+            if not packet.size or not _is_kept(packet, cut):
                 continue
             track = tracks[packet.stream_index]
             track.packets += 1
@@ -141,6 +146,12 @@ def _read(path: Path, indices: list[int]) -> list[_Track]:
                 track.last = packet.pts * Fraction(packet.time_base)
                 track.first = track.last if track.first is None else track.first
     return [tracks[index] for index in indices]
+
+
+def _is_kept(packet: Any, cut: TimeRange | None) -> bool:
+    if cut is None:
+        return True
+    return packet.pts is not None and in_cut(cut, packet.pts * Fraction(packet.time_base))
 
 
 def _without_adts(data: bytes) -> bytes:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from farm.errors import SettingsError
-from farm.settings import EncodeOn, EncoderSettings, RenderSettings, bits_per_s
+from farm.settings import EncodeOn, EncoderSettings, RenderSettings, TimeSettings, bits_per_s
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,8 @@ def test_an_encoder_setting_that_means_nothing_is_refused(wrong: dict[str, Any])
 def test_settings_that_contradict_each_other_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError, match="leave one of them out"):
         RenderSettings(target=Path("in.mp4"), output=Path("out.mp4"), **wrong)
+
+
+def test_an_end_before_the_start_is_refused() -> None:
+    with pytest.raises(SettingsError, match="must lie behind --start 2"):
+        TimeSettings(start=Fraction(2), end=Fraction(3, 2))
