@@ -125,7 +125,9 @@ def test_sound_that_is_encoded_again_is_cut_to_the_sample(
     job, report = render(source, output, retimed, encoder=encoder, ffmpeg=binary)
     times = job.plan.output.times
     start_s = float(times.seconds(0) + int(times.pts[0]) * times.time_base)
-    assert click_s(output) == pytest.approx(click_s(source) - start_s, abs=0.001)
+    # Both clocks round to a millisecond where the output is WebM: half of one each, on top.
+    slack = 0.001 + (0.001 if suffix == ".webm" else 0)
+    assert click_s(output) == pytest.approx(click_s(source) - start_s, abs=slack)
     assert any("is cut to the sample" in note for note in report.notes)
     if suffix == ".mp4":  # flac: no encoder's silence
         with av.open(str(output)) as container:
