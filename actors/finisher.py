@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from farm.errors import FarmError, JobError
@@ -20,6 +20,8 @@ from farm.media.final import FinishReport, FinishRequest, finish
 
 _POLL_S = 0.5
 _END_S = 10.0
+_CALLS = 3
+"""Calls of the actor at once: the task, a question, and the order to end."""
 
 
 class Finisher:
@@ -36,6 +38,14 @@ class Finisher:
         """Make the output; see `farm.media.final.finish`."""
         return finish(request, self._progress)
 
+    def end_children(self) -> None:
+        """Kill what this process has started: Ray would leave it alive."""
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+        psutil.wait_procs(children, timeout=_END_S)
+
     def encoded_frames(self) -> int:
         """Return how many frames the final encoder has taken."""
         return self._encoded
@@ -44,27 +54,36 @@ class Finisher:
         self._encoded = done
 
 
-def run_finisher(request: FinishRequest, progress: Callable[[int], None]) -> FinishReport:
-    """Run the final task on this node and wait for it.
+def run_finisher(
+    request: FinishRequest, node: str | None, progress: Callable[[int], None]
+) -> FinishReport:
+    """Run the final task and wait for it.
 
     It takes no CPU slot: workers hold them all, and a task that waits for one would wait for ever.
 
     Args:
         request: What to do.
+        node: Id of the node that does it, None for this one.
         progress: Called with the frames that the final encoder has taken so far.
 
     Raises:
         FarmError: As `farm.media.final.finish`.
     """
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    home = ray.get_runtime_context().get_node_id()
     actor: Any = (
         ray.remote(Finisher)
-        .options(num_cpus=0, max_concurrency=2, max_restarts=0, scheduling_strategy=here)
+        .options(
+            num_cpus=0,
+            max_concurrency=_CALLS,
+            max_restarts=0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node or home, soft=False),
+        )
         .remote()
     )
     process = None
     try:
-        process = psutil.Process(ray.get(actor.pid.remote()))
+        pid = ray.get(actor.pid.remote())
+        process = psutil.Process(pid) if node in (None, home) else None
         answer = actor.finish.remote(request)
         while not ray.wait([answer], timeout=_POLL_S)[0]:
             progress(ray.get(actor.encoded_frames.remote()))
@@ -77,26 +96,17 @@ def run_finisher(request: FinishRequest, progress: Callable[[int], None]) -> Fin
     except RayActorError as error:
         raise JobError("the final task's process died; run the command again") from error
     finally:
-        children = _children(process)
-        ray.kill(actor)
-        _end(process, children)
+        _end(actor, process)
         request.temporary.unlink(missing_ok=True)
     return report
 
 
-def _children(process: psutil.Process | None) -> list[psutil.Process]:
-    """Return what a process has started, nothing where it is gone."""
-    with suppress(psutil.NoSuchProcess):
-        return [] if process is None else process.children(recursive=True)
-    return []
-
-
-def _end(process: psutil.Process | None, children: list[psutil.Process]) -> None:
-    """Wait until a killed actor is gone, and kill its ffmpeg, which Ray leaves alive."""
-    family = [*children, *([] if process is None else [process])]
-    for child in children:
-        with suppress(psutil.NoSuchProcess):
-            child.kill()
-    for left in psutil.wait_procs(family, timeout=_END_S)[1]:
-        with suppress(psutil.NoSuchProcess):
-            left.kill()
+def _end(actor: Any, process: psutil.Process | None) -> None:
+    """End an actor with its ffmpeg, and wait until a process of this node is gone."""
+    with suppress(RayError):
+        ray.get(actor.end_children.remote(), timeout=_END_S)
+    ray.kill(actor)
+    if process is not None:
+        for left in psutil.wait_procs([process], timeout=_END_S)[1]:
+            with suppress(psutil.NoSuchProcess):
+                left.kill()

@@ -20,7 +20,14 @@ from actors.shipping import PacketShipper
 from actors.tasks import chunk_task
 from actors.worker import Answer, ChunkWorker, Outcome, Shipment, WorkerFacts
 from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup
-from farm.errors import ChunkError, ClusterError, FarmError, JobError, ProviderError
+from farm.errors import (
+    ChunkError,
+    ClusterError,
+    EncoderError,
+    FarmError,
+    JobError,
+    ProviderError,
+)
 from farm.media.plan import FramePlan
 from scheduler.dispatch import Dispatch
 from scheduler.instructions import (
@@ -251,7 +258,10 @@ class WorkerPool:
             raise cause from error
         if dispatch.holds(order.token):
             log.warning("%s: %s", name_of(order.chunk), cause.message)
-        return dispatch.chunk_failed(order.token, cause.message)
+        instructions = dispatch.chunk_failed(order.token, cause.message)
+        if isinstance(cause, EncoderError) and any(isinstance(i, Fail) for i in instructions):
+            raise cause from error  # no worker has more luck: the job may take another encoder
+        return instructions
 
     def _carry_out(
         self, instructions: Iterable[Instruction], plan: FramePlan, shipper: PacketShipper

@@ -22,6 +22,7 @@ from farm.errors import ChunkError
 from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlierError
 from farm.media.packets import PacketBlock
 from farm.render import ChunkRenderer
+from farm.store_chunk import encode_again, has_earlier
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 
@@ -143,9 +144,9 @@ class ChunkWorker:
         Raises:
             FarmError: The attempt failed.
         """
-        future = self._submit(shipment)
         try:
-            return Answer(outcome=Outcome.DONE, result=future.result())
+            result = self._encode_again(shipment) or self._submit(shipment).result()
+            return Answer(outcome=Outcome.DONE, result=result)
         except DecoderClosedError:
             return Answer(outcome=Outcome.DECODER_CLOSED)
         except FalseKeyframeError:
@@ -157,12 +158,18 @@ class ChunkWorker:
         finally:
             self._futures.pop(shipment.token, None)
 
+    def _encode_again(self, shipment: Shipment) -> ChunkResult | None:
+        """Make the chunk of what an earlier encoder has left, past the pipeline."""
+        if not has_earlier(self._setup, shipment.task):
+            return None
+        with self._turn:
+            self._pass(shipment.ticket)
+        return encode_again(self._setup, shipment.task)
+
     def _submit(self, shipment: Shipment) -> Future[ChunkResult]:
         """Enter the pipeline when the attempts before this one have."""
         with self._turn:
-            self._turn.wait_for(lambda: self._next_ticket == shipment.ticket)
-            self._next_ticket += 1
-            self._turn.notify_all()
+            self._pass(shipment.ticket)
             if self._renderer is None:
                 raise ChunkError("the worker was asked for a chunk before it was started")
             future = self._renderer.submit(
@@ -172,6 +179,13 @@ class ChunkWorker:
             if shipment.token in self._dropped:
                 future.cancel()
             return future
+
+    def _pass(self, ticket: int) -> None:
+        """Wait for the attempts before this one; one that has passed goes on at once."""
+        self._turn.wait_for(lambda: self._next_ticket >= ticket)
+        if self._next_ticket == ticket:
+            self._next_ticket += 1
+            self._turn.notify_all()
 
     def _blocks(
         self, starts: Sequence[int], refs: Sequence[Any], first: int

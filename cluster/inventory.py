@@ -15,7 +15,6 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from farm.errors import ClusterError
-from farm.media.encoder_names import is_listed, rung_names
 from farm.node.examine import decisive_versions, examine_node
 from farm.node.facts import DECISIVE, NodeFacts, Questions
 from farm.settings import RenderSettings
@@ -41,8 +40,8 @@ def questions_for(settings: RenderSettings) -> Questions:
     providers = None if asked is None else (asked.casefold(),)
     if idle:
         providers = ("cpu",)
-    rungs = rung_names(settings.video_encoder, hardware=settings.encoding.hardware)
-    return Questions(providers=providers, encoders=tuple(filter(is_listed, rungs)))
+    # Encoders are tried apart, at the size of the video: see `cluster.encoding`.
+    return Questions(providers=providers, encoders=())
 
 
 def local_inventory(questions: Questions) -> Inventory:

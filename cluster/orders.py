@@ -9,16 +9,14 @@ from cluster.plan import JobPlan, Span
 from farm.chunk_task import RenderSetup
 from farm.job_folder import JobFolder
 from farm.marks.still import signing_files
-from farm.media.encoders import intermediate_encoder
 from farm.media.final import FinishRequest
-from farm.settings import EncodeOn, RenderSettings
+from farm.settings import RenderSettings
 from scheduler.workers import MOST_DECODE_THREADS
 
 
 def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> RenderSetup:
     """Return what the workers must know."""
     stream = plan.index.stream
-    on_final = settings.encode_on is EncodeOn.FINAL
     frames_dir = None
     if settings.keep_frames:
         frames_dir = settings.output.absolute().with_name(f"{settings.output.stem}-frames")
@@ -27,9 +25,12 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         stream=stream,
         output=plan.output,
         reshape=plan.reshape,
-        encoder=intermediate_encoder(plan.output) if on_final else plan.encoder,
+        encoder=plan.chunk_encoder,
         frame_rate=plan.output.frame_rate,
         fingerprint=plan.fingerprint,
+        request=plan.request,
+        parameter_sets=plan.encoding.parameter_sets,
+        earlier_dir=folder.earlier_dir,
         faces=plan.faces.job,
         threads=max(seat.threads for seat in plan.workers.seats),
         decode_threads=1 if plan.index.damage else MOST_DECODE_THREADS,
@@ -53,7 +54,7 @@ def finish_request(
         times=plan.frames.output.times,
         cut=plan.frames.output.cut,
         encoder=plan.encoder,
-        encode_on=settings.encode_on,
+        encode_on=plan.encoding.encode_on,
         keep_audio=settings.keep_audio,
         private=plan.faces.private,
         strip_metadata=settings.strip_metadata,

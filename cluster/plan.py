@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from cluster.encoding import PickEncoder
 from cluster.inventory import Inventory
 from farm.decide import FaceDecision, decide
-from farm.encoder_trial import try_choice
 from farm.environment import farm_version, installed_version
-from farm.errors import ProviderError, SetupError
+from farm.errors import ProviderError
 from farm.job_folder import fingerprint
-from farm.media.encoders import EncoderChoice, choose_encoder
-from farm.media.hdr import HdrMetadata, read_hdr
+from farm.media.encoders import EncoderChoice, intermediate_encoder
 from farm.media.index import VideoIndex
-from farm.media.listing import FrameListing, shown_frames
+from farm.media.listing import FrameListing
 from farm.media.orientation import orientation_notes
 from farm.media.plan import FramePlan, plan_frames
 from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
@@ -28,6 +27,7 @@ from farm.models.store import ModelStore
 from farm.node.examine import usable_cores
 from farm.settings import EncodeOn, RenderSettings
 from scheduler.chunks import Chunk, cut_chunks
+from scheduler.encoders import EncoderPlan
 from scheduler.workers import WorkerPlan, WorkerWish, plan_workers
 
 Span = tuple[float, int]
@@ -44,14 +44,37 @@ class JobPlan:
     reshape: Reshape
     frames: FramePlan
     chunks: list[Chunk]
-    encoder: EncoderChoice
+    encoding: EncoderPlan
     faces: FaceDecision
     workers: WorkerPlan
     input_sha256: str
-    fingerprint: str
-    """Hash of everything that the pixels depend on."""
+    pixels: str
+    """Hash of everything that the pixels depend on before they are encoded."""
+    request: str
+    """The same with what was asked of the encoder."""
     notes: tuple[str, ...]
-    """What is to be said of it."""
+    """What is to be said of it, beside the encoder's notes."""
+
+    @property
+    def encoder(self) -> EncoderChoice:
+        """The encoder of the output."""
+        return self.encoding.choice
+
+    @property
+    def chunk_encoder(self) -> EncoderChoice:
+        """The encoder of the chunks."""
+        on_final = self.encoding.encode_on is EncodeOn.FINAL
+        return intermediate_encoder(self.output) if on_final else self.encoder
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Ids of the nodes of the workers."""
+        return frozenset(seat.node_id for seat in self.workers.seats)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything that the chunks depend on."""
+        return fingerprint((self.pixels, self.chunk_encoder))
 
     @property
     def provider(self) -> str:
@@ -69,6 +92,7 @@ def plan_job(
     faces: FaceDecision,
     inventory: Inventory,
     input_sha256: str,
+    pick: PickEncoder,
 ) -> JobPlan:
     """Plan a job.
 
@@ -80,6 +104,7 @@ def plan_job(
         faces: What `decide_faces` returned.
         inventory: What the nodes have.
         input_sha256: Of the source file.
+        pick: Chooses the encoder.
 
     Raises:
         FarmError: The plan cannot be made with these settings.
@@ -88,33 +113,27 @@ def plan_job(
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
     reshape = reshape_of(index.stream, settings.shape)
     output = _at_rate(output_stream(index.stream, reshape), frames)
-    encoder, notes = choose_encoder(
-        settings.video_encoder,
-        settings.video_quality,
-        output,
-        hdr=_hdr(index),
-        settings=settings.encoding,
-    )
-    if encoder.family:
-        _try_encoder(encoder, output)
-    workers = plan_workers(inventory.offers, _wish(settings, len(chunks), encoder, faces))
-    identity = _identity(settings, index, frames, chunks, encoder, faces, workers)
+    workers = plan_workers(inventory.offers, _wish(settings, len(chunks), faces))
+    identity = _identity(settings, index, frames, chunks, faces, workers)
+    pixels = fingerprint((input_sha256, *identity))
+    asked = (settings.video_encoder, settings.video_quality, settings.encoding, settings.encode_on)
+    request = fingerprint((pixels, *asked))
     return JobPlan(
         index=index,
         output=output,
         reshape=reshape,
         frames=frames,
         chunks=chunks,
-        encoder=encoder,
+        encoding=pick(request, output, {seat.node_id for seat in workers.seats}),
         faces=faces,
         workers=workers,
         input_sha256=input_sha256,
-        fingerprint=fingerprint((input_sha256, *identity)),
+        pixels=pixels,
+        request=request,
         notes=(
             *frames.notes,
             *orientation_notes(index.stream.display_matrix),
             *reshape_notes(index.stream, reshape),
-            *notes,
             *faces.notes,
             *inventory.notes,
             *workers.notes,
@@ -138,9 +157,7 @@ def _at_rate(stream: StreamParameters, frames: FramePlan) -> StreamParameters:
     return stream if rate is None else replace(stream, frame_rate=rate)
 
 
-def _wish(
-    settings: RenderSettings, chunks: int, encoder: EncoderChoice, faces: FaceDecision
-) -> WorkerWish:
+def _wish(settings: RenderSettings, chunks: int, faces: FaceDecision) -> WorkerWish:
     """Return what the job asks of its workers."""
     return WorkerWish(
         chunks=chunks,
@@ -149,7 +166,6 @@ def _wish(
         provider=_asked(settings),
         same_provider=settings.same_provider,
         networks=bool(faces.model_sha256),
-        encoder=encoder.encoder if settings.encode_on is EncodeOn.WORKER else "",
     )
 
 
@@ -217,7 +233,6 @@ def _identity(
     index: VideoIndex,
     frames: FramePlan,
     chunks: list[Chunk],
-    encoder: EncoderChoice,
     faces: FaceDecision,
     workers: WorkerPlan,
 ) -> tuple[object, ...]:
@@ -228,9 +243,7 @@ def _identity(
         installed_version("av"),
         index.stream_index,
         index.stream,
-        encoder,
         reshape_of(index.stream, settings.shape),
-        settings.encode_on,
         settings.keep_frames,
         job.settings,
         job.source_embedding,
@@ -249,20 +262,3 @@ def _provider_rule(settings: RenderSettings, faces: FaceDecision, workers: Worke
     if not faces.model_sha256:
         return "none"
     return workers.providers[0] if settings.same_provider else _asked(settings) or "any"
-
-
-def _try_encoder(encoder: EncoderChoice, output: StreamParameters) -> None:
-    """Believe a hardware encoder only when it has encoded here.
-
-    Raises:
-        SetupError: It does not work on this machine.
-    """
-    trial = try_choice(encoder, output)
-    if trial.problem is not None:
-        raise SetupError(trial.problem)
-
-
-def _hdr(index: VideoIndex) -> HdrMetadata | None:
-    """Return the HDR metadata of the first frame, None where there is none."""
-    frame = next(shown_frames(index), None)
-    return None if frame is None else read_hdr(frame)

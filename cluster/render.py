@@ -22,6 +22,7 @@ import ray
 from actors.finisher import run_finisher
 from actors.pool import WorkerPool
 from actors.shipping import PacketShipper
+from cluster.encoding import EncoderPicker, start_picker
 from cluster.inventory import questions_for
 from cluster.orders import finish_request, render_setup
 from cluster.plan import JobPlan, Span, decide_faces, plan_job
@@ -30,7 +31,7 @@ from cluster.tally import Tally
 from farm.chunk_task import ChunkResult, LostFramesError
 from farm.content import check_video_content
 from farm.decide import check_processors
-from farm.errors import ChunkError, InputError, Interrupted
+from farm.errors import ChunkError, EncoderError, InputError, Interrupted
 from farm.job_folder import JobFolder, default_job_dir
 from farm.media.final import FinishReport
 from farm.media.index import IndexClass, VideoIndex, build_index
@@ -146,12 +147,18 @@ class _Render:
         runtime: RayRuntime,
         digest: Future[str],
     ) -> tuple[JobPlan, FinishReport]:
-        settings = self._settings
-        plan = self._plan(index, listing, runtime, digest)
-        folder = JobFolder(settings.job_dir or default_job_dir(settings.output), plan.fingerprint)
+        picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
+        plan = self._plan(index, listing, runtime, digest, picker)
+        folder = self._folder(plan)
         try:
-            self._render_chunks(plan, folder)
-            report = self._finish(plan, folder)
+            while True:
+                try:
+                    self._render_chunks(plan, folder)
+                    report = self._finish(plan, folder)
+                    break
+                except EncoderError as error:
+                    plan = self._step_down(plan, folder, picker, error)
+                    folder = self._folder(plan)
         except InputError:
             folder.remove()
             raise
@@ -169,16 +176,30 @@ class _Render:
         listing: FrameListing | None,
         runtime: RayRuntime,
         digest: Future[str],
+        picker: EncoderPicker,
     ) -> JobPlan:
         settings = self._settings
         with self._tally.stage(Stage.DECIDE, "models and faces"):
             say = partial(self._observer.stage, Stage.DECIDE)
             faces = decide_faces(settings, index, say)
             inventory = runtime.inventory(questions_for(settings))
-            plan = plan_job(settings, self._span, index, listing, faces, inventory, digest.result())
+            plan = plan_job(
+                settings,
+                self._span,
+                index,
+                listing,
+                faces,
+                inventory,
+                digest.result(),
+                picker.pick,
+            )
             looked_at = check_video_content(settings, index, plan.frames, say)
-        for note in (*plan.notes, *looked_at):
+        for note in (*plan.notes, *plan.encoding.notes, *looked_at):
             self._tally.note(note)
+        self._say_plan(plan)
+        return plan
+
+    def _say_plan(self, plan: JobPlan) -> None:
         self._observer.planned(
             len(plan.frames.output),
             len(plan.chunks),
@@ -187,7 +208,30 @@ class _Render:
             plan.workers.seats[0].threads,
             plan.encoder.encoder,
         )
-        return plan
+
+    def _folder(self, plan: JobPlan) -> JobFolder:
+        settings = self._settings
+        path = settings.job_dir or default_job_dir(settings.output)
+        return JobFolder(path, plan.fingerprint, plan.request)
+
+    def _step_down(
+        self, plan: JobPlan, folder: JobFolder, picker: EncoderPicker, error: EncoderError
+    ) -> JobPlan:
+        """Go on with the next encoder, keeping what can be kept.
+
+        Raises:
+            EncoderError: The one given, where there is no next encoder.
+        """
+        following = replace(
+            plan, encoding=picker.after(plan.encoding, error, folder, plan.output, plan.nodes)
+        )
+        self._tally.note(
+            f"{plan.encoder.encoder} broke ({error.message}): going on with "
+            f"{following.encoder.encoder}, and finished chunks are not rendered again"
+        )
+        self._tally.begin_chunks()
+        self._say_plan(following)
+        return following
 
     def _render_chunks(self, plan: JobPlan, folder: JobFolder) -> None:
         """Render what is not there yet."""
@@ -240,6 +284,7 @@ class _Render:
         self._observer.stage(Stage.FINAL, "joining")
         report = run_finisher(
             finish_request(self._settings, self._span, plan, folder),
+            plan.encoding.node,
             lambda n: self._observer.stage(
                 Stage.FINAL, f"encoding: {n} of {len(plan.frames.output)}" if n else "joining"
             ),

@@ -91,6 +91,20 @@ class RayRuntime:
             return local_inventory(questions)
         return cluster_inventory(questions)
 
+    def nodes(self) -> tuple[str, ...]:
+        """Return the ids of the nodes that live."""
+        import ray
+
+        entries: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        return tuple(str(entry["NodeID"]) for entry in entries if entry["Alive"])
+
+    @property
+    def home(self) -> str:
+        """Id of the driver's node."""
+        import ray
+
+        return str(ray.get_runtime_context().get_node_id())
+
     def _start(self, stack: ExitStack) -> None:
         """Start Ray; `stack` ends it."""
         os.environ.update({k: v for k, v in _ENVIRONMENT.items() if k not in os.environ})

@@ -47,6 +47,12 @@ class RenderSetup:
     chunk_dir: Path
     memory_bytes: int | None = None
     """Bound of the frames in the worker's queues."""
+    request: str = ""
+    """Hash of what was asked for, whichever encoder does it; written into each chunk."""
+    parameter_sets: bytes = b""
+    """What every chunk must begin with to be joined; empty where the first one decides."""
+    earlier_dir: Path | None = None
+    """Chunks of this request by an encoder that broke; they are encoded again, not rendered."""
     frames_dir: Path | None = None
     """Where processed frames are kept as PNG, None for nowhere."""
 

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from farm.errors import ChunkError, EncoderError, FarmError
+from farm.errors import ChunkError, FarmError
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import EncodedPacket
 from farm.media.encode import ChunkEncoder, chunk_header
@@ -61,11 +61,16 @@ def try_choice(
         fields = {"chunk_index": 0, "frame_start": 0, "frame_count": _FRAMES, "fingerprint": ""}
         header = chunk_header(encoder, choice, stream, packets, fields)
         decoded = list(decode_packets(packets, header))
-    except (EncoderError, ChunkError) as error:
-        return Trial(encoder=choice.encoder, problem=error.message)
+    except ChunkError as error:
+        return Trial(encoder=choice.encoder, problem=_short(choice.encoder, error))
     problem = _difference(choice, frames, decoded)
     sets = header.parameter_sets + header.extradata
     return Trial(encoder=choice.encoder, problem=problem, parameter_sets=sets)
+
+
+def _short(encoder: str, error: ChunkError) -> str:
+    """The reason without the name, which stands before it, and the advice, which is not needed."""
+    return error.message.removeprefix(f"{encoder} ").partition("; ")[0]
 
 
 def try_encoder(encoder: str) -> str | None:
@@ -110,14 +115,14 @@ def _difference(
 ) -> str | None:
     """Why the frames that came back are not those that went in, None where they are."""
     if len(shown) != len(given):
-        return f"{choice.encoder}: {len(shown)} of {len(given)} frames came back"
+        return f"{len(shown)} of {len(given)} frames came back"
     least = math.inf if choice.lossless else _least_db(choice)
     worst = min(_psnr_db(a, b) for a, b in zip(given, shown, strict=True))
     if worst >= least:
         return None
     if choice.lossless:
-        return f"{choice.encoder}: it is to be lossless and is not ({worst:.1f} dB)"
-    return f"{choice.encoder}: its pictures are wrong ({worst:.1f} dB)"
+        return f"it is to be lossless and is not ({worst:.1f} dB)"
+    return f"its pictures are wrong ({worst:.1f} dB)"
 
 
 def _least_db(choice: EncoderChoice) -> float:

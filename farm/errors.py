@@ -15,7 +15,7 @@ Not for: programming errors, which stay `ValueError`, `TypeError` and the like.
     │   └── ClusterError    (3)  Ray cannot be started or reached
     ├── JobError            (1)  a render that had begun could not be finished
     │   ├── ChunkError      (1)  one chunk could not be rendered
-    │   ├── EncoderError    (1)  an encoder refused to open or broke while encoding
+    │   │   └── EncoderError (1) its encoder refused to open, broke, or made something else
     │   └── VerifyError     (1)  the finished file is not what was rendered
     ├── ContentError        (5)  the content filter refuses what the pictures show
     ├── Interrupted         (130) the user stopped the command
@@ -86,8 +86,11 @@ class ChunkError(JobError):
     """A chunk could not be rendered."""
 
 
-class EncoderError(JobError):
-    """An encoder could not be opened or failed while encoding."""
+class EncoderError(ChunkError):
+    """An encoder could not be opened, failed, or made something else than it was given.
+
+    Another worker may have more luck with the chunk; if none has, the job takes the next encoder.
+    """
 
 
 class VerifyError(JobError):

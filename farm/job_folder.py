@@ -23,6 +23,8 @@ from farm.media.chunk_file import ChunkHeader, read_header, read_packets
 _CHUNK = re.compile(r"\d{5,}\.chunk")
 _HALF_WRITTEN = re.compile(r"\.\d{5,}\.chunk\..+")
 _FINAL = ".facefarm-final"
+_EARLIER = ".facefarm-earlier"
+_FAILURES = ".facefarm-encoders.json"
 
 
 def default_job_dir(output: Path) -> Path:
@@ -43,18 +45,21 @@ def fingerprint(parts: Sequence[object]) -> str:
 class JobFolder:
     """Chunk files of one job; files of another fingerprint are thrown away."""
 
-    def __init__(self, path: Path, job: str) -> None:
+    def __init__(self, path: Path, job: str, request: str = "") -> None:
         """Open or make the folder; what a killed run left half written is deleted.
 
         Args:
             path: The folder.
             job: Fingerprint of the job.
+            request: Fingerprint of what was asked for, whichever encoder does it: chunks of it by
+                another encoder are kept, to be encoded again.
 
         Raises:
             InputError: It cannot be written.
         """
         self.path = path.absolute()
         self._job = job
+        self._request = request
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             self._clear_scratch()
@@ -84,20 +89,51 @@ class JobFolder:
             header = self._whole(path, ranges)
             if header is None:
                 path.unlink(missing_ok=True)
-            else:
+            elif header.fingerprint == self._job:
                 found[header.chunk_index] = header
+            else:
+                self._set_aside(path)
         return found
+
+    def _set_aside(self, path: Path) -> None:
+        """Keep a chunk of another encoder until it is encoded again."""
+        folder = self.path / _EARLIER
+        folder.mkdir(exist_ok=True)
+        if (folder / path.name).exists():
+            path.unlink()  # what is there passed fewer encoders
+        else:
+            path.replace(folder / path.name)
 
     @property
     def has_chunks(self) -> bool:
         """Whether there is work that another run can go on from."""
-        return bool(self._files(_CHUNK))
+        return bool(self._files(_CHUNK)) or self.earlier_dir is not None
+
+    @property
+    def earlier_dir(self) -> Path | None:
+        """Where chunks of this request by another encoder lie, None where there are none."""
+        folder = self.path / _EARLIER
+        return folder if folder.is_dir() else None
+
+    @property
+    def encoder_failures(self) -> dict[str, str]:
+        """Encoders that broke in this request, with the reason."""
+        return encoder_failures(self.path, self._request)
+
+    def record_failure(self, encoder: str, reason: str) -> None:
+        """Remember for this request that an encoder broke, so that no later run begins with it."""
+        failed = self.encoder_failures | {encoder: reason}
+        text = json.dumps({"request": self._request, "failed": failed})
+        temporary = self.path / f"{_FAILURES}.new"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.path / _FAILURES)
 
     def remove(self) -> None:
         """Delete what the farm made, and the folder where nothing else is in it."""
         for path in self._files(_CHUNK):
             path.unlink(missing_ok=True)
         self._clear_scratch()
+        self._clear_encoders()
         # Not empty: the user keeps files of their own there.
         with suppress(OSError):
             self.path.rmdir()
@@ -113,11 +149,21 @@ class JobFolder:
             path.unlink(missing_ok=True)
         shutil.rmtree(self.path / _FINAL, ignore_errors=True)
 
+    def _clear_encoders(self) -> None:
+        """Delete what is known of encoders that broke, and what they made."""
+        shutil.rmtree(self.path / _EARLIER, ignore_errors=True)
+        (self.path / _FAILURES).unlink(missing_ok=True)
+
+    def _is_ours(self, header: ChunkHeader) -> bool:
+        """Whether a chunk shows the pictures of this job, whichever encoder made it."""
+        asked = bool(self._request) and header.info.get("request") == self._request
+        return header.fingerprint == self._job or asked
+
     def _whole(self, path: Path, ranges: Sequence[tuple[int, int]]) -> ChunkHeader | None:
         """Return the header of a chunk that may be used again, None if it may not."""
         try:
             header = read_header(path)
-            if header.fingerprint != self._job or path != self.chunk_path(header.chunk_index):
+            if not self._is_ours(header) or path != self.chunk_path(header.chunk_index):
                 return None
             for _ in read_packets(path):
                 pass  # Each is checked as it is read.
@@ -126,6 +172,18 @@ class JobFolder:
         span = (header.frame_start, header.frame_start + header.frame_count)
         known = header.chunk_index < len(ranges) and ranges[header.chunk_index] == span
         return header if known else None
+
+
+def encoder_failures(folder: Path, request: str) -> dict[str, str]:
+    """Return the encoders that broke in earlier runs of a request, with the reason."""
+    try:
+        kept = json.loads((folder / _FAILURES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(kept, dict) or kept.get("request") != request:
+        return {}
+    failed = kept.get("failed")
+    return {str(k): str(v) for k, v in failed.items()} if isinstance(failed, dict) else {}
 
 
 def _plain(value: object) -> Any:

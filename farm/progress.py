@@ -74,7 +74,7 @@ class RenderState:
         self, frames: int, chunks: int, workers: int, provider: str, threads: int, encoder: str
     ) -> None:
         """The frames and their workers are known."""
-        self.frames, self.planned_at_s = frames, self.clock()
+        self.frames, self.done, self.planned_at_s = frames, 0, self.clock()
         limit = (
             "limit by default" if self.memory_limit_bytes is None else size(self.memory_limit_bytes)
         )

@@ -19,10 +19,10 @@ from pathlib import Path
 import cv2
 from av.video.frame import VideoFrame
 
-from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup, chunk_name
+from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
 from farm.emit import FrameEmitter
 from farm.errors import ChunkError, FarmError
-from farm.media.chunk_file import EncodedPacket, write_chunk
+from farm.media.chunk_file import EncodedPacket
 from farm.media.decode import ChunkDecoder
 from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.fields import editable
@@ -33,6 +33,7 @@ from farm.media.reshape import Scaler, deinterlaced, steady
 from farm.models.session import batch_size
 from farm.process import FaceStage
 from farm.settings import OnChange
+from farm.store_chunk import chunk_info, store_chunk
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 _MAX_QUEUED = 32
@@ -268,19 +269,12 @@ class ChunkRenderer:
             "frame_start": work.task.frame_start,
             "frame_count": result.frames,
             "fingerprint": self._setup.fingerprint,
-            "info": {
-                "faces": result.faces,
-                "frames_without_face": result.frames_without_face,
-                "corrupt": result.corrupt,
-                "provider": self._setup.faces.provider,
-            },
+            "info": chunk_info(self._setup, result),
         }
         header = chunk_header(
             work.encoder, self._setup.encoder, self._setup.output, work.packets, fields
         )
-        path = self._setup.chunk_dir / chunk_name(work.task.chunk_index)
-        write_chunk(path, header, work.packets)
-        result.bytes = path.stat().st_size
+        result.bytes = store_chunk(self._setup, header, work.packets)
         work.packets = []
 
 

@@ -375,8 +375,12 @@ class RenderSettings:
     ] = 18
     encoding: EncoderSettings = field(default_factory=EncoderSettings)
     encode_on: Annotated[
-        EncodeOn, Option(help="Encode chunks in the workers, or all in the final task.")
-    ] = EncodeOn.WORKER
+        EncodeOn | None,
+        Option(
+            unset="worker, unless only final can do what is asked",
+            help="Encode chunks in the workers, or all in the final task.",
+        ),
+    ] = None
     max_memory_bytes: Annotated[
         int | None,
         Option(

@@ -6,9 +6,11 @@ to die. Not for: what only real processes show (`tests.cluster`).
 
 from __future__ import annotations
 
+import inspect
 import threading
 from collections.abc import Callable
 from concurrent.futures import ALL_COMPLETED, FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from types import SimpleNamespace
 from typing import Any
 
 from ray.exceptions import RayActorError, RayTaskError
@@ -19,6 +21,10 @@ def task_error(cause: Exception) -> RayTaskError:
     make: Any = RayTaskError
     made: RayTaskError = make("render", "", cause)
     return made
+
+
+NODE = "ab" * 28
+"""Id of the only node."""
 
 
 class FakeRay:
@@ -42,11 +48,20 @@ class FakeRay:
             raise task_error(error) from error
 
     def wait(
-        self, refs: list[Future[Any]], num_returns: int, timeout: float
+        self, refs: list[Future[Any]], num_returns: int = 1, timeout: float | None = None
     ) -> tuple[list[Future[Any]], list[Future[Any]]]:
         when = ALL_COMPLETED if num_returns == len(refs) else FIRST_COMPLETED
         done = wait(refs, timeout=timeout, return_when=when).done
         return [r for r in refs if r in done], [r for r in refs if r not in done]
+
+    def put(self, value: Any) -> Any:
+        return value
+
+    def cancel(self, ref: Future[Any], *, force: bool) -> None:
+        ref.cancel()
+
+    def get_runtime_context(self) -> Any:
+        return SimpleNamespace(get_node_id=lambda: NODE)
 
     def kill(self, actor: FakeActor) -> None:
         actor.die()
@@ -66,10 +81,24 @@ class _Kind:
         self._ray.options.append(options)
         return self
 
-    def remote(self, *args: Any) -> FakeActor:
-        actor = FakeActor(self._ray, self._kind(*args, get=lambda block: block))
+    def remote(self, *args: Any) -> Any:
+        if not inspect.isclass(self._kind):
+            return _finished(self._kind, args)
+        takes = inspect.signature(self._kind).parameters
+        more: Any = {"get": lambda block: block} if "get" in takes else {}
+        actor = FakeActor(self._ray, self._kind(*args, **more))
         self._ray.actors.append(actor)
         return actor
+
+
+def _finished(task: Callable[..., Any], args: tuple[Any, ...]) -> Future[Any]:
+    """The reference of a task that has run already."""
+    ref: Future[Any] = Future()
+    try:
+        ref.set_result(task(*args))
+    except Exception as error:  # noqa: BLE001 - whoever asks for the result gets it
+        ref.set_exception(error)
+    return ref
 
 
 class FakeActor:

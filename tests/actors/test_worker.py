@@ -157,3 +157,25 @@ def test_what_crosses_processes_survives_it(media_studio: Studio, tmp_path: Path
     job = job_for(media_studio.path("plain.mp4"), tmp_path)
     for value in (job.setup, task_of(job, 0), replace(job.setup, frames_dir=tmp_path)):
         assert pickle.loads(pickle.dumps(value)) == value
+
+
+def test_a_chunk_that_an_earlier_encoder_left_is_not_rendered_and_keeps_nobody_waiting(
+    media_studio: Studio, tmp_path: Path, workers: list[ChunkWorker]
+) -> None:
+    path = media_studio.path("h264_open_gop.mp4")
+    earlier = job_for(path, tmp_path / "earlier", chunk_seconds=0.5, request="asked")
+    first = start(earlier, workers)
+    first.render(ship(earlier, task_of(earlier, 0), 0))
+    job = job_for(
+        path,
+        tmp_path / "next",
+        chunk_seconds=0.5,
+        request="asked",
+        earlier_dir=earlier.setup.chunk_dir,
+    )
+    worker = start(job, workers)
+    nothing = replace(ship(job, task_of(job, 0), 0), starts=(), refs=())
+    assert worker.render(nothing).outcome is Outcome.DONE
+    for number in range(1, len(job.chunks)):
+        assert worker.render(ship(job, task_of(job, number), number)).outcome is Outcome.DONE
+    assert shown_md5s(job) == serial_md5s(path)

@@ -1,18 +1,23 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cluster.encoding import PickEncoder
 from cluster.inventory import Inventory
 from cluster.orders import finish_request, render_setup
 from cluster.plan import JobPlan, decide_faces, plan_job
 from farm.errors import SettingsError
 from farm.job_folder import JobFolder
-from farm.media.index import build_index
+from farm.media.index import VideoIndex, build_index
+from farm.media.ladder import encoder_ladder
+from farm.media.stream import StreamParameters
 from farm.settings import EncodeOn, RenderSettings
+from scheduler.encoders import EncoderPlan, plan_encoder
 from tests.media_maker import Studio
 from tests.rendering import NOTHING
 from tests.scheduler.offers import gpu, node
@@ -42,7 +47,31 @@ def plan(
 ) -> JobPlan:
     settings, index = asked(target, **changes), build_index(target)
     faces = decide_faces(settings, index, lambda _: None)
-    return plan_job(settings, span, index, None, faces, nodes or machine(), sha256)
+    pick = picker(settings, index)
+    return plan_job(settings, span, index, None, faces, nodes or machine(), sha256, pick)
+
+
+def picker(settings: RenderSettings, index: VideoIndex) -> PickEncoder:
+    """The choice on a machine where nothing was tried."""
+    ladder = encoder_ladder(
+        settings.video_encoder,
+        settings.video_quality,
+        index.stream,
+        replace(settings.encoding, hardware=False),
+    )
+
+    def pick(_: str, __: StreamParameters, nodes: Collection[str]) -> EncoderPlan:
+        return plan_encoder(
+            ladder,
+            dict.fromkeys(nodes, ()),
+            "here",
+            settings.encode_on,
+            renders=nodes,
+            whole=settings.encoding.needs_whole,
+            failed={},
+        )
+
+    return pick
 
 
 def test_the_fingerprint_depends_on_nothing_but_what_the_pixels_depend_on(clip: Path) -> None:

@@ -40,7 +40,7 @@ def test_an_honest_encoder_passes_at_every_quality_and_pixel_format(
 def test_a_listed_encoder_without_its_device_fails_with_the_reason() -> None:
     stream = parameters()
     choice = choose_encoder("h264_amf", 18, stream)[0]
-    assert "h264_amf cannot encode yuv420p 96x64 here" in (try_choice(choice, stream).problem or "")
+    assert "cannot encode yuv420p 96x64 here (" in (try_choice(choice, stream).problem or "")
 
 
 def test_an_encoder_that_returns_green_pictures_fails_its_trial(
@@ -64,4 +64,4 @@ def test_lost_frames_fail_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
         return []
 
     monkeypatch.setattr(encoder_trial, "decode_packets", nothing)
-    assert try_encoder("ffv1") == "ffv1: 0 of 6 frames came back"
+    assert try_encoder("ffv1") == "0 of 6 frames came back"

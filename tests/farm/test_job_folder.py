@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from farm.errors import InputError
-from farm.job_folder import JobFolder, default_job_dir, fingerprint
+from farm.job_folder import JobFolder, default_job_dir, encoder_failures, fingerprint
 from farm.media.chunk_file import ChunkHeader, EncodedPacket, write_chunk
 
 RANGES = ((0, 10), (10, 20), (20, 25))
 
 
-def put_chunk(folder: JobFolder, number: int, job: str = "job", frames: int = 10) -> Path:
+def put_chunk(
+    folder: JobFolder, number: int, job: str = "job", frames: int = 10, request: str = ""
+) -> Path:
     header = ChunkHeader(
         chunk_index=number,
         frame_start=10 * number,
@@ -24,6 +26,7 @@ def put_chunk(folder: JobFolder, number: int, job: str = "job", frames: int = 10
         pix_fmt="gray",
         width=8,
         height=8,
+        info={"request": request},
     )
     packets = [EncodedPacket(data=b"abc", frame=0, duration=1, is_keyframe=True)]
     path = folder.chunk_path(number)
@@ -119,3 +122,40 @@ def test_a_fingerprint_changes_with_every_part(other: Sequence[object]) -> None:
     first = fingerprint((Part(1, b"a"), {"k": [2.0]}))
     assert first == fingerprint((Part(1, b"a"), {"k": [2.0]}))
     assert first != fingerprint(other)
+
+
+def test_chunks_of_the_same_request_by_another_encoder_are_kept_to_be_encoded_again(
+    tmp_path: Path,
+) -> None:
+    put_chunk(JobFolder(tmp_path, "nvenc", "asked"), 0, job="nvenc", request="asked")
+    put_chunk(JobFolder(tmp_path, "nvenc", "asked"), 1, job="nvenc", request="other")
+    folder = JobFolder(tmp_path, "x264", "asked")
+    put_chunk(folder, 2, job="x264", frames=5, request="asked")
+    assert list(folder.finished(RANGES)) == [2]
+    assert folder.earlier_dir is not None
+    assert names(folder.earlier_dir) == ["00000.chunk"]
+    assert folder.has_chunks
+    folder.remove()
+    assert not tmp_path.exists()
+
+
+def test_of_two_earlier_encoders_the_chunk_of_the_first_is_kept(tmp_path: Path) -> None:
+    first = put_chunk(JobFolder(tmp_path, "nvenc", "asked"), 0, job="nvenc", request="asked")
+    made = first.read_bytes()
+    JobFolder(tmp_path, "amf", "asked").finished(RANGES)
+    put_chunk(JobFolder(tmp_path, "amf", "asked"), 0, job="amf", request="asked")
+    folder = JobFolder(tmp_path, "x264", "asked")
+    folder.finished(RANGES)
+    assert folder.earlier_dir is not None
+    assert (folder.earlier_dir / "00000.chunk").read_bytes() == made
+
+
+def test_encoders_that_broke_are_remembered_for_their_request_alone(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job", "asked")
+    folder.record_failure("h264_nvenc", "driver")
+    folder.record_failure("h264_amf", "device")
+    both = {"h264_nvenc": "driver", "h264_amf": "device"}
+    assert folder.encoder_failures == encoder_failures(tmp_path, "asked") == both
+    assert encoder_failures(tmp_path, "other") == {}
+    (tmp_path / ".facefarm-encoders.json").write_text("[")
+    assert encoder_failures(tmp_path, "asked") == {}

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
+import av
 import pytest
 from av.video.frame import VideoFrame
 
@@ -46,6 +48,27 @@ def break_encoder(monkeypatch: pytest.MonkeyPatch, encoder: str, fault: Fault) -
 
     monkeypatch.setattr(encode.ChunkEncoder, "_drain", broken)
     return faulty
+
+
+def pretend_hardware(
+    monkeypatch: pytest.MonkeyPatch, encoder: str = "h264_nvenc", fault: Fault | None = None
+) -> FaultyEncoder:
+    """Let a listed hardware encoder work in this process: x264 does it, with a fault."""
+    created, options = encode._created, encode._local_options
+
+    def pretended(choice: EncoderChoice) -> Any:
+        real = choice.encoder != encoder
+        return created(choice) if real else av.CodecContext.create("libx264", "w")
+
+    def pretended_options(choice: EncoderChoice) -> dict[str, str]:
+        if choice.encoder != encoder:
+            return options(choice)
+        quality = {"qp": "0"} if choice.lossless else {"crf": "12"}
+        return quality | {"preset": "ultrafast", "x264-params": "open-gop=0"}
+
+    monkeypatch.setattr(encode, "_created", pretended)
+    monkeypatch.setattr(encode, "_local_options", pretended_options)
+    return break_encoder(monkeypatch, encoder, fault or (lambda _, frame: frame))
 
 
 def dying(after: int) -> Fault:

@@ -1,0 +1,118 @@
+"""The encoder of a job: its ladder, the trials on the nodes, and the next rung after a failure.
+
+Not for: the decision (`scheduler.encoders`) or the trials themselves (`actors.trials`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+
+from actors.trials import RunningTrials, start_trials
+from farm.errors import EncoderError
+from farm.job_folder import JobFolder, default_job_dir, encoder_failures
+from farm.media.hdr import HdrMetadata, read_hdr
+from farm.media.index import VideoIndex
+from farm.media.ladder import EncoderLadder, encoder_ladder
+from farm.media.listing import shown_frames
+from farm.media.reshape import output_stream, reshape_of
+from farm.media.stream import StreamParameters
+from farm.settings import RenderSettings
+from scheduler.encoders import EncoderPlan, plan_encoder
+
+PickEncoder = Callable[[str, StreamParameters, Collection[str]], EncoderPlan]
+"""Chooses the encoder of the request with this fingerprint, for this stream and these nodes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderPicker:
+    """What the choice of an encoder rests on; `pick` may be asked again after a failure."""
+
+    settings: RenderSettings
+    output: StreamParameters
+    """What the trials encode."""
+    ladder: EncoderLadder
+    trials: RunningTrials
+    home: str
+
+    def pick(self, request: str, output: StreamParameters, renders: Collection[str]) -> EncoderPlan:
+        """Choose the best encoder that works and has not broken in this job before.
+
+        Args:
+            request: Fingerprint of what is asked.
+            output: The stream as it is encoded.
+            renders: Ids of the nodes of the workers; empty ones stand for any node.
+
+        Raises:
+            SetupError: There is none.
+        """
+        folder = self.settings.job_dir or default_job_dir(self.settings.output)
+        return self._plan(encoder_failures(folder, request), output, renders)
+
+    def after(
+        self,
+        failed: EncoderPlan,
+        error: EncoderError,
+        folder: JobFolder,
+        output: StreamParameters,
+        renders: Collection[str],
+    ) -> EncoderPlan:
+        """Choose the encoder that follows one that broke.
+
+        Raises:
+            EncoderError: The one given, where no other can take its place.
+        """
+        if len(self.ladder.rungs) == 1 or failed.choice == self.ladder.rungs[-1]:
+            raise error
+        broken = failed.choice.encoder
+        folder.record_failure(broken, f"broke in this job: {error.message}")
+        return self._plan(folder.encoder_failures, output, renders)
+
+    def _plan(
+        self, failed: Mapping[str, str], output: StreamParameters, renders: Collection[str]
+    ) -> EncoderPlan:
+        plan = plan_encoder(
+            self.ladder,
+            self.trials.results(),
+            self.home,
+            self.settings.encode_on,
+            renders=renders if all(renders) else self.trials.nodes,
+            whole=self.settings.encoding.needs_whole,
+            failed=failed,
+        )
+        # Parameter sets hold the frame rate: those of another one say nothing.
+        return plan if output == self.output else replace(plan, parameter_sets=b"")
+
+
+def start_picker(
+    settings: RenderSettings, index: VideoIndex, nodes: tuple[str, ...], home: str
+) -> EncoderPicker:
+    """Begin to try the encoders that may do the job.
+
+    Args:
+        settings: What was asked for.
+        index: The video.
+        nodes: Ids of all nodes.
+        home: That of the driver.
+
+    Raises:
+        SettingsError: The encoder that is named cannot do what is asked.
+    """
+    output = output_stream(index.stream, reshape_of(index.stream, settings.shape))
+    output = replace(output, frame_rate=settings.time.fps or output.frame_rate)
+    ladder = encoder_ladder(
+        settings.video_encoder,
+        settings.video_quality,
+        output,
+        settings.encoding,
+        hdr=_hdr(index),
+    )
+    doubtful = len(ladder.rungs) > 1 or ladder.rungs[0].family or settings.encoding.insists
+    trials = start_trials(ladder.rungs if doubtful else (), output, nodes)
+    return EncoderPicker(settings=settings, output=output, ladder=ladder, trials=trials, home=home)
+
+
+def _hdr(index: VideoIndex) -> HdrMetadata | None:
+    """Return the HDR metadata of the first frame, None where there is none."""
+    frame = next(shown_frames(index), None)
+    return None if frame is None else read_hdr(frame)

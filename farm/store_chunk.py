@@ -1,0 +1,121 @@
+"""Storing what was made of a chunk, and making it again with another encoder.
+
+Not for: rendering (`farm.render`) or the layout of the file (`farm.media.chunk_file`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_name
+from farm.errors import ChunkError, EncoderError
+from farm.media.chunk_decode import decode_packets
+from farm.media.chunk_file import (
+    ChunkHeader,
+    EncodedPacket,
+    read_header,
+    read_packets,
+    write_chunk,
+)
+from farm.media.encode import ChunkEncoder, chunk_header
+
+
+def chunk_info(setup: RenderSetup, result: ChunkResult) -> dict[str, object]:
+    """Return what a chunk file says of how it was rendered."""
+    return {
+        "request": setup.request,
+        "faces": result.faces,
+        "frames_without_face": result.frames_without_face,
+        "corrupt": result.corrupt,
+        "provider": setup.faces.provider,
+    }
+
+
+def store_chunk(setup: RenderSetup, header: ChunkHeader, packets: Sequence[EncodedPacket]) -> int:
+    """Write a chunk file whole; its size in bytes.
+
+    Raises:
+        EncoderError: It could not be joined with the chunks of the other workers.
+        ChunkError: It cannot be written.
+    """
+    sets = header.parameter_sets + header.extradata
+    if setup.parameter_sets and sets != setup.parameter_sets:
+        raise EncoderError(
+            f"chunk {header.chunk_index:05d}: {header.encoder} writes other parameter sets here "
+            "than elsewhere, so its chunks do not join; choose another --video-encoder"
+        )
+    path = setup.chunk_dir / chunk_name(header.chunk_index)
+    write_chunk(path, header, packets)
+    return path.stat().st_size
+
+
+def has_earlier(setup: RenderSetup, task: ChunkTask) -> bool:
+    """Whether an earlier encoder of the job has left this chunk."""
+    return setup.earlier_dir is not None and _earlier_path(setup.earlier_dir, task).is_file()
+
+
+def encode_again(setup: RenderSetup, task: ChunkTask) -> ChunkResult | None:
+    """Make a chunk of the pictures that an earlier encoder of the job has left.
+
+    Returns:
+        The result; None where there is nothing whole to make it of, so that it must be rendered.
+
+    Raises:
+        EncoderError: This encoder breaks too.
+        ChunkError: The chunk cannot be written.
+    """
+    began = time.perf_counter()
+    path = None if setup.earlier_dir is None else _earlier_path(setup.earlier_dir, task)
+    earlier = None if path is None else _whole_header(path, setup, task)
+    if path is None or earlier is None:
+        return None
+    result = _counted(earlier)
+    encoder = ChunkEncoder(setup.encoder, setup.output, setup.frame_rate)
+    packets: list[EncodedPacket] = []
+    for frame in decode_packets(read_packets(path), earlier):
+        packets += encoder.encode(frame, result.frames)
+        result.frames += 1
+    packets += encoder.flush()
+    fields = {
+        "chunk_index": task.chunk_index,
+        "frame_start": task.frame_start,
+        "frame_count": result.frames,
+        "fingerprint": setup.fingerprint,
+        "info": earlier.info | {"encoded_before_by": earlier.encoder},
+    }
+    header = chunk_header(encoder, setup.encoder, setup.output, packets, fields)
+    result.bytes = store_chunk(setup, header, packets)
+    result.encode_s = time.perf_counter() - began
+    return result
+
+
+def _earlier_path(folder: Path, task: ChunkTask) -> Path:
+    return folder / chunk_name(task.chunk_index)
+
+
+def _whole_header(path: Path, setup: RenderSetup, task: ChunkTask) -> ChunkHeader | None:
+    """Header of an earlier chunk that is whole and of the same pictures, None where it is not."""
+    try:
+        header = read_header(path)
+        frames = sum(1 for _ in decode_packets(read_packets(path), header, threads=0))
+    except ChunkError:
+        return None
+    same = (header.info.get("request"), header.frame_start) == (setup.request, task.frame_start)
+    return header if same and frames == header.frame_count == len(task.pts) else None
+
+
+def _counted(earlier: ChunkHeader) -> ChunkResult:
+    """A result with the counters of the chunk as it was rendered."""
+    info, corrupt = earlier.info, earlier.info.get("corrupt")
+    return ChunkResult(
+        chunk_index=earlier.chunk_index,
+        faces=_number(info.get("faces")),
+        frames_without_face=_number(info.get("frames_without_face")),
+        corrupt=[_number(each) for each in corrupt] if isinstance(corrupt, list) else [],
+    )
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
