@@ -12,10 +12,11 @@ from typing import Annotated, Any
 from farm.command import CommandResult
 from farm.environment import check_environment
 from farm.errors import DamagedSource
+from farm.image_names import is_image, is_image_set
 from farm.manifest import build_manifest, manifest_path, write_manifest
 from farm.observer import RenderObserver
 from farm.options import Option
-from farm.preflight import check_render, is_image
+from farm.preflight import check_render
 from farm.report import RenderReport
 from farm.settings import RenderSettings
 from farm.stop import StopRequest
@@ -70,7 +71,11 @@ def _render(
     """Render, and write the manifest."""
     check_environment()
     check_render(settings)
-    if span is None and is_image(settings.target):
+    if span is None and is_image_set(settings.target):
+        from farm.image_set import render_images
+
+        report = render_images(settings, observer, _write_down, stop)
+    elif span is None and is_image(settings.target):
         from farm.image_target import render_image
 
         report = render_image(settings, observer)
@@ -78,9 +83,14 @@ def _render(
         from cluster.render import render_video
 
         report = render_video(settings, observer, span=span, stop=stop)
+    return report, _write_down(settings, report)
+
+
+def _write_down(settings: RenderSettings, report: RenderReport) -> dict[str, Any]:
+    """Write the manifest beside the output."""
     manifest = build_manifest(settings, report, created=datetime.now(UTC))
     write_manifest(manifest_path(settings.output), manifest)
-    return report, manifest
+    return manifest
 
 
 def _result(report: RenderReport, manifest: dict[str, Any]) -> CommandResult:

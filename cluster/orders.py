@@ -58,6 +58,7 @@ def finish_request(
         keep_audio=settings.keep_audio,
         private=plan.faces.private,
         strip_metadata=settings.strip_metadata,
+        ffmpeg=settings.ffmpeg,
         verify=settings.verify,
         overwrite=settings.overwrite,
         altered_by=plan.faces.alters,

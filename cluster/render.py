@@ -32,6 +32,7 @@ from farm.chunk_task import ChunkResult, LostFramesError
 from farm.content import check_video_content
 from farm.decide import check_processors
 from farm.errors import ChunkError, EncoderError, InputError, Interrupted
+from farm.image_names import is_sequence
 from farm.job_folder import JobFolder, default_job_dir
 from farm.media.final import FinishReport
 from farm.media.index import IndexClass, VideoIndex, build_index
@@ -42,7 +43,7 @@ from farm.memory import PeakMemory
 from farm.models.hashes import sha256_of
 from farm.observer import RenderObserver
 from farm.report import RenderReport, Stage
-from farm.settings import OnChange, RenderSettings
+from farm.settings import EncodeOn, EncoderSettings, OnChange, RenderSettings
 from farm.stop import StopRequest
 from scheduler.dispatch import Dispatch
 
@@ -75,8 +76,22 @@ def render_video(
         FarmError: The job cannot be done; nothing is under the output's name.
     """
     with PeakMemory() as peak:
-        render = _Render(settings, observer, span, stop or StopRequest())
+        render = _Render(for_images(settings), observer, span, stop or StopRequest())
         return render.run(runtime, peak)
+
+
+def for_images(settings: RenderSettings) -> RenderSettings:
+    """The settings where the output is images: chunks are lossless, and nothing else encodes."""
+    if not is_sequence(settings.output):
+        return settings
+    return replace(
+        settings,
+        video_encoder="ffv1",
+        video_quality=0,
+        encode_on=EncodeOn.WORKER,
+        encoding=EncoderSettings(),
+        keep_audio=False,
+    )
 
 
 class _Render:

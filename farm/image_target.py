@@ -53,46 +53,90 @@ def render_image(settings: RenderSettings, observer: RenderObserver) -> RenderRe
         SettingsError: Options contradict each other.
         SetupError: A model or an execution provider is missing.
     """
-    clock = _StageClock(observer)
-    still = clock.run(Stage.DECODE, lambda: read_still(settings.target))
-    frame = EditableFrame(still.frame, color=ColorTags())
-    work = clock.run(Stage.START, lambda: _FaceWork(settings, frame, observer))
-    observer.planned(1, 1, 1, work.sessions.provider, work.sessions.threads, settings.output.suffix)
-    notes = [*check_image_content(settings), *work.notes(), *losses(still, settings.output.suffix)]
-    for note in notes:
-        observer.note(note)
-    faces = clock.run(Stage.DETECT, lambda: work.detect(frame))
-    clock.run(Stage.PROCESS, lambda: work.process(frame, faces))
-    notes += clock.run(Stage.ENCODE, lambda: write_marked_still(still, settings))
-    observer.frames_done(1)
-    total_s = clock.total_s()
-    return RenderReport(
-        output=settings.output,
-        frames=1,
-        faces=len(faces),
-        frames_without_face=0 if faces else 1,
-        chunks=1,
-        encoder=settings.output.suffix.lower().lstrip("."),
-        pix_fmt=still.frame.format.name,
-        provider=work.provider,
-        detector=work.detector_name,
-        stage_s=clock.seconds,
-        fps=1 / total_s if total_s > 0 else 0.0,
-        peak_memory_bytes=_peak_memory_bytes(),
-        input_sha256=_sha256(settings.target),
-        output_sha256=_sha256(settings.output),
-        model_sha256={file.name: file.sha256 for file in work.model_files()},
-        model_licence={file.name: file.licence for file in work.model_files()},
-        notes=tuple(notes),
-    )
+    read_still(settings.target)  # before models are loaded
+    renderer = ImageRenderer(settings, observer)
+    observer.planned(1, 1, 1, renderer.provider, renderer.threads, settings.output.suffix)
+    return renderer.render(settings)
+
+
+class ImageRenderer:
+    """Renders images one after another; models are loaded once."""
+
+    def __init__(self, settings: RenderSettings, observer: RenderObserver) -> None:
+        """Load what the processors need.
+
+        Raises:
+            SettingsError: Options contradict each other.
+            SetupError: A model or an execution provider is missing.
+        """
+        self._observer = observer
+        self._said: set[str] = set()
+        observer.stage(Stage.START)
+        began_s = time.monotonic()
+        self._work = _FaceWork(settings, observer)
+        self._start_s = time.monotonic() - began_s
+
+    @property
+    def provider(self) -> str:
+        """Short name of the execution provider."""
+        return self._work.sessions.provider
+
+    @property
+    def threads(self) -> int:
+        """Threads of the networks."""
+        return self._work.sessions.threads
+
+    def render(self, settings: RenderSettings) -> RenderReport:
+        """Render one image; target and output are those of `settings`.
+
+        Raises:
+            InputError: The target is no image that can be read.
+            JobError: It cannot be encoded.
+        """
+        work, suffix = self._work, settings.output.suffix
+        clock = _StageClock(self._observer, self._start_s)
+        self._start_s = 0.0
+        still = clock.run(Stage.DECODE, lambda: read_still(settings.target))
+        frame = EditableFrame(still.frame, color=ColorTags())
+        notes = [*check_image_content(settings), *work.notes(), *losses(still, suffix)]
+        for note in notes:
+            self._say(note)
+        faces = clock.run(Stage.DETECT, lambda: work.detect(frame))
+        clock.run(Stage.PROCESS, lambda: work.process(frame, faces))
+        notes += clock.run(Stage.ENCODE, lambda: write_marked_still(still, settings))
+        self._observer.frames_done(1)
+        total_s = clock.total_s()
+        return RenderReport(
+            output=settings.output,
+            frames=1,
+            faces=len(faces),
+            frames_without_face=0 if faces else 1,
+            chunks=1,
+            encoder=suffix.lower().lstrip("."),
+            pix_fmt=still.frame.format.name,
+            provider=work.provider,
+            detector=work.detector_name,
+            stage_s=clock.seconds,
+            fps=1 / total_s if total_s > 0 else 0.0,
+            peak_memory_bytes=_peak_memory_bytes(),
+            input_sha256=_sha256(settings.target),
+            output_sha256=_sha256(settings.output),
+            model_sha256={file.name: file.sha256 for file in work.model_files()},
+            model_licence={file.name: file.licence for file in work.model_files()},
+            notes=tuple(notes),
+        )
+
+    def _say(self, note: str) -> None:
+        """Tell the observer, once for all images."""
+        if note not in self._said:
+            self._said.add(note)
+            self._observer.note(note)
 
 
 class _FaceWork:
     """The detector and the processors of one image, loaded."""
 
-    def __init__(
-        self, settings: RenderSettings, frame: EditableFrame, observer: RenderObserver
-    ) -> None:
+    def __init__(self, settings: RenderSettings, observer: RenderObserver) -> None:
         self._settings = settings
         asked = check_processors(settings.processors, settings.sources)
         self._processors = [processor for processor in asked if processor.name != "none"]
@@ -109,7 +153,7 @@ class _FaceWork:
         threads = settings.execution_threads or execution_threads(provider, cores)
         self.sessions = SessionSettings(provider=provider, threads=threads)
         self._detector = self._load_detector() if self._processors else None
-        self._start((frame.width, frame.height))
+        self._start()
 
     @property
     def provider(self) -> str:
@@ -167,14 +211,13 @@ class _FaceWork:
         asked = self._settings.processors.detector
         return choose_model(asked, self._models, needs_landmarks=self._needs_landmarks)
 
-    def _start(self, frame_size: tuple[int, int]) -> None:
+    def _start(self) -> None:
         """Check all processors, and only then load them."""
         context = ProcessorContext(
             settings=self._settings.processors,
             models=self._models,
             sessions=self.sessions,
             source_embedding=self._source() if self._needs_source else None,
-            frame_size=frame_size,
         )
         for processor in self._processors:
             processor.check(context)
@@ -192,10 +235,11 @@ class _FaceWork:
 class _StageClock:
     """Tells the observer of each stage and keeps its seconds."""
 
-    def __init__(self, observer: RenderObserver) -> None:
+    def __init__(self, observer: RenderObserver, start_s: float) -> None:
+        """Begin; `start_s` were spent before, on loading."""
         self._observer = observer
-        self._began_s = time.monotonic()
-        self.seconds: dict[str, float] = {}
+        self._began_s = time.monotonic() - start_s
+        self.seconds: dict[str, float] = {Stage.START.value: start_s} if start_s else {}
 
     def run(self, stage: Stage, work: Callable[[], Result]) -> Result:
         """Do the work of one stage."""

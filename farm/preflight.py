@@ -12,16 +12,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from farm.errors import InputError, SettingsError
+from farm.image_names import images_of, is_image, is_image_set, is_sequence, outputs_of
 from farm.names import require_known
 from farm.settings import RenderSettings
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _LEAST_FREE_BYTES = 16 << 20
-
-
-def is_image(target: Path) -> bool:
-    """Whether a target is rendered as a single image: by its ending, never by its content."""
-    return target.suffix.lower() in IMAGE_SUFFIXES
 
 
 def check_render(settings: RenderSettings) -> None:
@@ -38,12 +33,17 @@ def check_render(settings: RenderSettings) -> None:
     names = settings.processors.names
     check_processors(names, processor_names())
     _check_names(settings)
-    check_input(settings.target, "-t/--target")
+    several = is_image_set(settings.target)
+    if not several:
+        check_input(settings.target, "-t/--target")
     check_sources(settings.sources, [n for n in names if load_processor(n).needs_source])
-    check_output(
-        settings.output, (settings.target, *settings.sources), overwrite=settings.overwrite
-    )
-    _check_format(settings)
+    if several:
+        check_image_outputs(settings)
+    else:
+        check_output(
+            settings.output, (settings.target, *settings.sources), overwrite=settings.overwrite
+        )
+        _check_format(settings)
     check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
 
 
@@ -62,6 +62,8 @@ def _check_format(settings: RenderSettings) -> None:
     from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS
     from farm.media.containers import check_codec
 
+    if is_sequence(settings.output) and not is_image(settings.target):
+        return
     if is_image(settings.target) != is_image(settings.output):
         raise InputError(
             f"{settings.output}: an image becomes an image and a video a video;"
@@ -72,13 +74,33 @@ def _check_format(settings: RenderSettings) -> None:
         check_codec(settings.output, codec)
 
 
-def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
+def check_image_outputs(settings: RenderSettings) -> None:
+    """See that a folder or pattern of images may be rendered into the output.
+
+    Raises:
+        InputError: There are no images, or an output is there already or would destroy one.
+    """
+    images = images_of(settings.target)
+    output = settings.output
+    if output.suffix and not output.is_dir() and not is_sequence(output):
+        raise InputError(
+            f"{output}: several images need a folder, or a name with a number like out_%05d.png"
+        )
+    check_folder(output if output.is_dir() else output.absolute().parent)
+    for path in outputs_of(images, output):
+        check_output(path, (*images, *settings.sources), overwrite=settings.overwrite, place=False)
+
+
+def check_output(
+    output: Path, inputs: Sequence[Path], *, overwrite: bool, place: bool = True
+) -> None:
     """See that the output may be written and destroys nothing.
 
     Args:
         output: The file to make.
         inputs: Files that are read and must stay as they are.
         overwrite: Whether an output that is there already may be replaced.
+        place: Whether its folder is looked at too.
 
     Raises:
         InputError: It may not.
@@ -92,7 +114,8 @@ def check_output(output: Path, inputs: Sequence[Path], *, overwrite: bool) -> No
         raise InputError(f"{output}: has no ending that names a format; add one, like .mp4 or .mkv")
     if output.exists() and not overwrite:
         raise InputError(f"{output}: is there already; give another name or --overwrite")
-    check_folder(output.absolute().parent)
+    if place:
+        check_folder(output.absolute().parent)
 
 
 def check_folder(folder: Path) -> None:

@@ -403,6 +403,9 @@ class RenderSettings:
     job_dir: Annotated[
         Path | None, Option(unset="beside the output", help="Folder for the job's chunks.")
     ] = None
+    ffmpeg: Annotated[
+        Path | None, Option(unset="the bundled one", help="Program of the final task.")
+    ] = None
     verify: Annotated[VerifyLevel, Option(help="How much of the finished file is checked.")] = (
         VerifyLevel.QUICK
     )

@@ -17,7 +17,7 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from tests.recipes import broken, coding, containers, crafted
+from tests.recipes import broken, coding, containers, crafted, faces
 from tests.recipes.studio import Kind, Recipe, Studio
 from tests.stamps import read_stamp
 
@@ -40,7 +40,7 @@ __all__ = [
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
-    for module in (coding, containers, crafted, broken)
+    for module in (coding, containers, crafted, faces, broken)
     for recipe in module.RECIPES
 }
 

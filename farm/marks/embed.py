@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from farm.errors import MediaError
+from farm.image_names import is_image
 from farm.marks import boxes, image_file
 from farm.marks.mark import Mark, mark_in
 from farm.marks.xmp import XmpFacts, build_packet, read_packet
 from farm.media.probe import open_container
-from farm.preflight import is_image
 
 SOURCE_TYPE_TAG = "DIGITAL_SOURCE_TYPE"
 """Matroska has no place for XMP: the digital source type stands in a tag of this name."""

@@ -34,7 +34,7 @@ def write_marked_still(still: Still, settings: RenderSettings) -> tuple[str, ...
     try:
         with tempfile.TemporaryDirectory(prefix=".facefarm-", dir=output.parent) as folder:
             path = Path(folder) / output.name
-            write_still(still, path)
+            write_still(still, path, strip_metadata=settings.strip_metadata)
             unmarked = embed_mark(path, mark)
             files = signing_files(settings)
             if files is not None:

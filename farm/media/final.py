@@ -17,8 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from farm.errors import JobError, SettingsError, SetupError
+from farm.image_names import is_sequence
 from farm.marks.embed import embed_mark, mark_of_source, tags_for
 from farm.marks.mark import Mark
 from farm.marks.signing import SigningFiles, sign_file
@@ -43,6 +45,7 @@ from farm.media.final_task import (
 )
 from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
 from farm.media.probe import open_container
+from farm.media.sequence import write_sequence
 from farm.media.stream import StreamParameters
 from farm.media.stream_cut import cut_source
 from farm.media.timing import FrameTimes, TimeRange
@@ -120,6 +123,8 @@ def finish(request: FinishRequest, progress: Progress | None = None) -> FinishRe
         JobError: chunks are missing or damaged, ffmpeg failed, or the disk is full.
         VerifyError: the finished file is not what was rendered; it was not put in place.
     """
+    if is_sequence(request.output):
+        return _finish_sequence(request, progress)
     rules = check_codec(request.output, request.encoder.codec)
     _check_place(request)
     binary = find_ffmpeg(request.ffmpeg)
@@ -175,6 +180,35 @@ def _finish(
         encode_s=encoded - began,
         final_s=muxed - encoded,
         verify_s=time.monotonic() - muxed,
+    )
+
+
+def _finish_sequence(request: FinishRequest, progress: Progress | None) -> FinishReport:
+    """Write every frame as an image; there is no sound, and ffmpeg is not needed."""
+    began = time.monotonic()
+    _check_place(request)
+    chunks = read_chunks(request.chunk_paths, len(request.times))
+    mark = Mark(altered_by=request.altered_by).after(mark_of_source(request.source))
+    try:
+        with TemporaryDirectory(prefix=".facefarm-", dir=request.output.parent) as folder:
+            size, digest, notes = write_sequence(
+                chunks,
+                request.output,
+                Path(folder),
+                stream=request.stream,
+                mark=mark,
+                overwrite=request.overwrite,
+                progress=progress,
+            )
+    except OSError as error:
+        raise _disk_error(error, request) from error
+    return FinishReport(
+        output_bytes=size,
+        output_sha256=digest,
+        notes=notes,
+        encode_s=0.0,
+        final_s=time.monotonic() - began,
+        verify_s=0.0,
     )
 
 

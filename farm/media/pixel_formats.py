@@ -121,6 +121,12 @@ def _losses(source: _Traits, target: _Traits) -> tuple[str, ...]:
     return tuple(found)
 
 
+def traits_of(pix_fmt: str) -> tuple[bool, bool, int]:
+    """Whether a format is gray, whether it has alpha, and its bits per sample."""
+    traits = _traits(pix_fmt)
+    return traits.gray, traits.alpha, traits.depth
+
+
 def is_rgb(pix_fmt: str) -> bool:
     """Whether samples are red, green and blue (or a palette of them)."""
     return _traits(pix_fmt).rgb

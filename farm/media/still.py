@@ -1,15 +1,14 @@
 """Reading and writing a single image as a frame that processors can edit.
 
-Bit depth, transparency and the colour profile stay; the picture is turned upright as its EXIF
-orientation says. No other EXIF is kept: it may hold a thumbnail of the very face that was covered.
+Bit depth, transparency, the colour profile and EXIF stay; the picture is turned upright as its EXIF
+orientation says, and EXIF is cleaned of what shows it as it was (`farm.media.exif`).
 Not for: `--source` images (`farm.faces.source`) or the frames of a video (`farm.media.decode`).
 """
 
 from __future__ import annotations
 
 import os
-import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import InputError, JobError, MediaError
+from farm.media.exif import (
+    Exif,
+    cleaned,
+    exif_bytes,
+    is_profile,
+    orientation,
+    read_exif,
+    tiff_profile,
+    with_tiff_tags,
+)
 
 PNG_COMPRESSION = 3
 _PIX_FMTS = {
@@ -33,6 +42,7 @@ _PIX_FMTS = {
 _JPEG = (".jpg", ".jpeg")
 _NO_ALPHA = (*_JPEG, ".bmp")
 _8_BIT = (*_JPEG, ".bmp", ".webp")
+_TIFF = (".tif", ".tiff")
 _HOLD_PROFILE = (*_JPEG, ".png", ".webp")
 _QUALITY: dict[str, list[int]] = {
     ".png": [cv2.IMWRITE_PNG_COMPRESSION, PNG_COMPRESSION],
@@ -51,7 +61,6 @@ _TURNS = {
     8: cv2.ROTATE_90_COUNTERCLOCKWISE,
 }
 """What is left to turn after mirroring left to right, by EXIF orientation."""
-_ORIENTATION_TAG = 0x0112
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +71,8 @@ class Still:
     """Upright, in one of gray, bgr24, bgra and their 16 bit likes."""
     color_profile: bytes | None
     """ICC profile."""
+    exif: Exif = field(default_factory=Exif)
+    """As the file has it."""
 
 
 def read_still(path: Path) -> Still:
@@ -86,10 +97,16 @@ def read_still(path: Path) -> Still:
     pix_fmt = _PIX_FMTS.get((components, pixels.dtype.itemsize * 8))
     if pix_fmt is None or pixels.dtype.kind != "u":
         raise MediaError(f"{path}: has {components} x {pixels.dtype} samples; convert it to PNG")
-    upright = _turned(pixels, exif_orientation(metadata.get(cv2.IMAGE_METADATA_EXIF, b"")))
+    is_tiff = bytes(data[:4]) in (b"II*\0", b"MM\0*")
+    # OpenCV turns TIFF files by itself, and shows neither their EXIF nor their profile.
+    exif = read_exif(data.tobytes() if is_tiff else metadata.get(cv2.IMAGE_METADATA_EXIF, b""))
+    upright = pixels if is_tiff else _turned(pixels, orientation(exif))
+    metadata_profile = metadata.get(cv2.IMAGE_METADATA_ICCP, b"")
+    profile = (tiff_profile(data.tobytes()) or b"") if is_tiff else metadata_profile
     return Still(
         frame=av.VideoFrame.from_ndarray(np.ascontiguousarray(upright), format=pix_fmt),
-        color_profile=metadata.get(cv2.IMAGE_METADATA_ICCP),
+        color_profile=profile if is_profile(profile) else None,
+        exif=exif,
     )
 
 
@@ -101,15 +118,20 @@ def losses(still: Still, suffix: str) -> list[str]:
         found.append(f"{suffix} holds no transparency: it is left out")
     if suffix.lower() in _8_BIT and pix_fmt.endswith("le"):
         found.append(f"{suffix} holds 8 bits: 16 bits are rounded")
-    if suffix.lower() not in _HOLD_PROFILE and still.color_profile:
+    if suffix.lower() not in _HOLD_PROFILE + _TIFF and still.color_profile:
         found.append(f"{suffix} is written without a colour profile: the source's is left out")
     if suffix.lower() in _JPEG:
         found.append(f"{suffix} is lossy: untouched pixels change slightly; .png keeps them")
     return found
 
 
-def write_still(still: Still, path: Path) -> None:
+def write_still(still: Still, path: Path, *, strip_metadata: bool = False) -> None:
     """Encode the image by the ending of `path`; it is there as a whole or not at all.
+
+    Args:
+        still: The image.
+        path: Where it is written.
+        strip_metadata: Whether EXIF that tells place and device is left out.
 
     Raises:
         JobError: It cannot be encoded.
@@ -117,9 +139,15 @@ def write_still(still: Still, path: Path) -> None:
     """
     suffix = path.suffix.lower()
     pixels = _fitting(still, suffix)
-    profile = still.color_profile if suffix in _HOLD_PROFILE else None
-    kinds = [cv2.IMAGE_METADATA_ICCP] if profile else []
-    chunks = [np.frombuffer(profile, np.uint8)] if profile else []
+    exif = cleaned(still.exif, strip=strip_metadata)
+    kinds, chunks = [], []
+    if suffix in _HOLD_PROFILE:
+        if exif:
+            kinds.append(cv2.IMAGE_METADATA_EXIF)
+            chunks.append(np.frombuffer(exif_bytes(exif), np.uint8))
+        if still.color_profile:
+            kinds.append(cv2.IMAGE_METADATA_ICCP)
+            chunks.append(np.frombuffer(still.color_profile, np.uint8))
     try:
         done, data = cv2.imencodeWithMetadata(
             suffix, pixels, kinds, chunks, _QUALITY.get(suffix, [])
@@ -128,28 +156,10 @@ def write_still(still: Still, path: Path) -> None:
         raise JobError(f"{path}: cannot be encoded as {suffix} ({error.err})") from error
     if not done:
         raise JobError(f"{path}: cannot be encoded as {suffix}; choose .png")
-    _put(path, data.tobytes())
-
-
-def exif_orientation(exif: bytes) -> int:
-    """The orientation, 1 to 8, that EXIF data says; 1 where it says none.
-
-    Source: Exif 2.32, 4.5.2 (TIFF header) and 4.6.4 (tag 0x0112).
-    """
-    exif = exif.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(exif[:2])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(f"{order}I", exif, 4)
-        (count,) = struct.unpack_from(f"{order}H", exif, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, _, _, value = struct.unpack_from(f"{order}HHIH", exif, entry)
-            if tag == _ORIENTATION_TAG:
-                return int(value) if 1 <= value <= 8 else 1
-    except struct.error:
-        return 1
-    return 1
+    written = data.tobytes()
+    if suffix in _TIFF and (exif or still.color_profile):
+        written = with_tiff_tags(written, exif, still.color_profile)
+    _put(path, written)
 
 
 def _turned(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:

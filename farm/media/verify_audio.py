@@ -141,7 +141,7 @@ def _read(path: Path, indices: list[int], cut: TimeRange | None = None) -> list[
                 continue
             track = tracks[packet.stream_index]
             track.packets += 1
-            track.digest.update(_without_adts(bytes(packet)))
+            track.digest.update(without_adts(bytes(packet)))
             if packet.pts is not None:
                 track.last = packet.pts * Fraction(packet.time_base)
                 track.first = track.last if track.first is None else track.first
@@ -154,7 +154,7 @@ def _is_kept(packet: Any, cut: TimeRange | None) -> bool:
     return packet.pts is not None and in_cut(cut, packet.pts * Fraction(packet.time_base))
 
 
-def _without_adts(data: bytes) -> bytes:
+def without_adts(data: bytes) -> bytes:
     """AAC without the header that only transport streams put before each packet."""
     if len(data) < _ADTS_HEADER or int.from_bytes(data[:2], "big") & 0xFFF6 != _ADTS_SYNC:
         return data

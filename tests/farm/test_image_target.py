@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from farm.errors import InputError, MediaError
+from farm import image_target
+from farm.errors import InputError, Interrupted, MediaError
+from farm.image_set import render_images
 from farm.image_target import render_image
 from farm.observer import NullObserver
 from farm.report import RenderReport
 from farm.settings import AnonymizeMethod, MaskShape, ProcessorSettings, RenderSettings
+from farm.stop import StopRequest
 from tests import model_maker
 
 FIRST, SECOND = (20, 20, 84, 84), (120, 40, 152, 72)
@@ -143,3 +146,95 @@ def test_the_cascades_are_said_to_be_for_trying_out(tmp_path: Path) -> None:
     report, _ = render(tmp_path / "in.png", (), "face_anonymizer", models_dir=tmp_path)
     assert report.detector == "cascade"
     assert any("not for privacy" in note for note in report.notes)
+
+
+def test_a_folder_of_images_is_rendered_with_models_loaded_once(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "in put"
+    folder.mkdir()
+    for number, suffix in enumerate((".png", ".tif", ".webp")):
+        picture(folder / f"{number}{suffix}", FIRST)
+    (folder / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnothing more")
+    loaded: list[int] = []
+    load = image_target._FaceWork._load_detector
+
+    def counted(work: Any) -> Any:
+        loaded.append(1)
+        return load(work)
+
+    monkeypatch.setattr(image_target._FaceWork, "_load_detector", counted)
+    report, done = rendered_set(folder, tmp_path / "out put", models)
+    assert (report.frames, report.faces, len(loaded)) == (3, 3, 1)
+    assert [path.name for path in done] == ["0.png", "1.tif", "2.webp"]
+    assert all(not read(path)[40:60, 40:60].any() for path in done)
+    assert [each.frames_lost for each in report.damage] == [1]
+    assert "broken.png" in report.damage[0].reason
+
+
+def test_images_are_numbered_where_the_output_has_a_number(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    for name in ("b.png", "a.png"):
+        picture(tmp_path / name, FIRST)
+    report, done = rendered_set(tmp_path / "?.png", tmp_path / "o_%03d.png", models)
+    assert [path.name for path in done] == ["o_001.png", "o_002.png"]
+    assert report.frames == 2
+
+
+def test_images_are_not_written_over_themselves(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    picture(tmp_path / "a.png", FIRST)
+    with pytest.raises(InputError, match="is the input"):
+        rendered_set(tmp_path, tmp_path, models)
+
+
+def test_several_images_need_more_than_one_name(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    picture(tmp_path / "a.png", FIRST)
+    with pytest.raises(InputError, match=r"need a folder, or a name with a number"):
+        rendered_set(tmp_path / "*.png", tmp_path / "out.png", models)
+
+
+def test_a_stop_leaves_what_is_written(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    for name in ("a.png", "b.png"):
+        picture(tmp_path / name, FIRST)
+    stop = StopRequest()
+    with pytest.raises(Interrupted, match="1 of 2 images"):
+        rendered_set(tmp_path / "?.png", tmp_path / "out", models, stop)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["a.png"]
+
+
+def rendered_set(
+    target: Path,
+    output: Path,
+    models: tuple[tuple[str, Path], ...],
+    stop: StopRequest | None = None,
+) -> tuple[RenderReport, list[Path]]:
+    """Render several images; with `stop`, Ctrl-C is pressed after the first."""
+    processors = ProcessorSettings(
+        names=("face_anonymizer",),
+        anonymize_method=AnonymizeMethod.SOLID,
+        anonymize_shape=MaskShape.BOX,
+    )
+    settings = RenderSettings(
+        target=target,
+        output=output,
+        processors=processors,
+        execution_provider="cpu",
+        models=models,
+        allow_unverified_models=True,
+    )
+    done: list[Path] = []
+
+    def finished(mine: RenderSettings, report: RenderReport) -> None:
+        done.append(report.output)
+        if stop is not None:
+            stop.press()
+
+    report = render_images(settings, NullObserver(), finished, stop or StopRequest())
+    return report, done

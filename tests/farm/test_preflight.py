@@ -7,7 +7,8 @@ from typing import NamedTuple
 import pytest
 
 from farm.errors import InputError, SettingsError
-from farm.preflight import check_folder, check_input, check_output, check_sources, is_image
+from farm.image_names import is_image
+from farm.preflight import check_folder, check_input, check_output, check_sources
 
 
 class Usage(NamedTuple):
