@@ -25,13 +25,15 @@ def chunk_task(
     """
     output, frames = plan.output, slice(chunk.frame_start, chunk.frame_stop)
     sources = output.needed[chunk.decode_start : chunk.decode_stop]
+    owned = range(chunk.owned_start - chunk.decode_start, chunk.owned_stop - chunk.decode_start)
+    looks = plan.looks[(plan.looks >= chunk.owned_start) & (plan.looks < chunk.owned_stop)]
     first, second = (sources.searchsorted(each[frames]) for each in (output.first, output.second))
     return ChunkTask(
         chunk_index=chunk.chunk_index,
         frame_start=chunk.frame_start,
         pts=tuple(output.times.pts[frames].tolist()),
         sources=tuple(sources.tolist()),
-        owned=range(chunk.owned_start - chunk.decode_start, chunk.owned_stop - chunk.decode_start),
+        owned=owned,
         shows=tuple(
             Shown(*each)
             for each in zip(
@@ -46,4 +48,5 @@ def chunk_task(
             proven=proven,
             held_from=chunk.held_from - chunk.decode_start,
         ),
+        looks=tuple((looks - chunk.decode_start).tolist()),
     )

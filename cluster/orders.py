@@ -37,6 +37,7 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         chunk_dir=folder.path,
         memory_bytes=settings.max_memory_bytes,
         frames_dir=frames_dir,
+        nsfw_filter=settings.nsfw_filter,
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from cluster.encoding import PickEncoder
 from cluster.inventory import Inventory
+from farm.content import EVERY_S
 from farm.decide import FaceDecision, decide
 from farm.environment import farm_version, installed_version
 from farm.errors import ProviderError
@@ -21,6 +22,7 @@ from farm.media.orientation import orientation_notes
 from farm.media.plan import FramePlan, plan_frames
 from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
 from farm.media.retime import at_rate, stretch, trim
+from farm.media.samples import places_to_look_at
 from farm.media.stream import StreamParameters
 from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
@@ -110,6 +112,8 @@ def plan_job(
         FarmError: The plan cannot be made with these settings.
     """
     frames = _retimed(plan_frames(index, listing), settings, span)
+    if settings.nsfw_filter:
+        frames = replace(frames, looks=places_to_look_at(frames, EVERY_S))
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
     reshape = reshape_of(index.stream, settings.shape)
     output = _at_rate(output_stream(index.stream, reshape), frames)
@@ -245,6 +249,7 @@ def _identity(
         index.stream,
         reshape_of(index.stream, settings.shape),
         settings.keep_frames,
+        settings.nsfw_filter,
         job.settings,
         job.source_embedding,
         job.reference,

@@ -29,9 +29,9 @@ from cluster.plan import JobPlan, Span, decide_faces, plan_job
 from cluster.runtime import RayRuntime
 from cluster.tally import Tally
 from farm.chunk_task import ChunkResult, LostFramesError
-from farm.content import check_video_content
+from farm.content import check_source_content, refusal
 from farm.decide import check_processors
-from farm.errors import ChunkError, EncoderError, InputError, Interrupted
+from farm.errors import ChunkError, ContentError, EncoderError, InputError, Interrupted
 from farm.image_names import is_sequence
 from farm.job_folder import JobFolder, default_job_dir
 from farm.media.final import FinishReport
@@ -169,12 +169,13 @@ class _Render:
             while True:
                 try:
                     self._render_chunks(plan, folder)
+                    self._say_content()
                     report = self._finish(plan, folder)
                     break
                 except EncoderError as error:
                     plan = self._step_down(plan, folder, picker, error)
                     folder = self._folder(plan)
-        except InputError:
+        except (InputError, ContentError):
             folder.remove()
             raise
         except BaseException:
@@ -208,8 +209,8 @@ class _Render:
                 digest.result(),
                 picker.pick,
             )
-            looked_at = check_video_content(settings, index, plan.frames, say)
-        for note in (*plan.notes, *plan.encoding.notes, *looked_at):
+            self._tally.look_at_sources(check_source_content(settings))
+        for note in (*plan.notes, *plan.encoding.notes):
             self._tally.note(note)
         self._say_plan(plan)
         return plan
@@ -256,6 +257,7 @@ class _Render:
             self._tally.note(f"{count} chunks were finished before: going on")
         for header in ready.values():
             self._tally.add_finished(header)
+        self._refuse(plan)
         todo = [chunk for chunk in plan.chunks if chunk.chunk_index not in ready]
         if not todo:
             return
@@ -281,6 +283,7 @@ class _Render:
                 # Only one thread conceals errors the same way each time: see `_with_ray`.
                 raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
             self._tally.add(worker, result)
+            self._refuse(plan)
 
         setup = render_setup(self._settings, plan, folder)
         with PacketReader(plan.index) as reader, WorkerPool(setup, plan.workers) as pool:
@@ -288,6 +291,17 @@ class _Render:
             pool.run(dispatch, plan.frames, shipper, done, self._asked_to_stop)
             memory = pool.memory_bytes()
         self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
+
+    def _say_content(self) -> None:
+        if self._settings.nsfw_filter:
+            self._tally.note(self._tally.content.note)
+
+    def _refuse(self, plan: JobPlan) -> None:
+        """End the job where the content filter refuses what has been seen so far."""
+        content = self._tally.content
+        if content.refused:
+            at_s = float(plan.frames.times.seconds(content.worst_frame))
+            raise refusal(f"{self._settings.target} at {at_s:.1f} s", content.worst)
 
     def _asked_to_stop(self) -> bool:
         """Tell whether no further chunk is to be begun, and say so the first time."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from actors.worker import WorkerFacts
 from cluster.plan import JobPlan
 from farm.chunk_task import ChunkResult
+from farm.content import ContentScore, content_in
 from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
@@ -40,6 +41,7 @@ class Tally:
         self._frames: Counter[int] = Counter()
         self._workers: tuple[WorkerReport, ...] = ()
         self._notes: list[str] = []
+        self._sources = self._frames_seen = ContentScore()
 
     @contextmanager
     def stage(self, stage: Stage, detail: str = "") -> Iterator[None]:
@@ -63,6 +65,7 @@ class Tally:
         self._corrupt.clear()
         self._chunks.clear()
         self._frames.clear()
+        self._frames_seen = ContentScore()
 
     def add(self, worker: int, result: ChunkResult) -> None:
         """Count a chunk that a worker has finished."""
@@ -73,7 +76,17 @@ class Tally:
         self._frames[worker] += result.frames
         for stage in _WORKER_STAGES:
             self.stage_s[stage] += getattr(result, f"{stage.value}_s")
+        self._frames_seen = self._frames_seen.joined(result.content)
         self.observer.frames_done(result.frames)
+
+    @property
+    def content(self) -> ContentScore:
+        """Of all pictures that the content filter has seen."""
+        return self._frames_seen.joined(self._sources)
+
+    def look_at_sources(self, score: ContentScore) -> None:
+        """Count what the content filter saw of the sources."""
+        self._sources = score
 
     def add_finished(self, header: ChunkHeader) -> None:
         """Count a chunk that an earlier run has finished."""
@@ -82,6 +95,7 @@ class Tally:
         corrupt = header.info.get("corrupt")
         if isinstance(corrupt, list):
             self._corrupt += [_number(frame) for frame in corrupt]
+        self._frames_seen = self._frames_seen.joined(content_in(header.info))
         self.observer.frames_done(header.frame_count)
 
     def add_workers(

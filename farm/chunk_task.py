@@ -10,6 +10,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+from farm.content import ContentScore
 from farm.errors import ChunkError
 from farm.media.decode import DecodeRequest
 from farm.media.encoders import EncoderChoice
@@ -55,6 +56,8 @@ class RenderSetup:
     """Chunks of this request by an encoder that broke; they are encoded again, not rendered."""
     frames_dir: Path | None = None
     """Where processed frames are kept as PNG, None for nowhere."""
+    nsfw_filter: bool = False
+    """Whether a classifier looks at some source frames before they are worked on."""
 
 
 class Shown(NamedTuple):
@@ -82,6 +85,8 @@ class ChunkTask:
     shows: tuple[Shown, ...]
     """What each output frame shows."""
     request: DecodeRequest
+    looks: tuple[int, ...] = ()
+    """Positions of the source frames that the content filter looks at."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -99,3 +104,5 @@ class ChunkResult:
     process_s: float = 0.0
     encode_s: float = 0.0
     bytes: int = 0
+    content: ContentScore = field(default_factory=ContentScore)
+    """Of the source frames that the content filter looked at."""

@@ -1,15 +1,17 @@
 """The content filter: a classifier looks at targets and sources, and refuses pornography.
 
-For now the driver samples a video by itself before the render starts; the workers are not asked.
-It is a hurdle, no proof: a classifier errs both ways. Not for: deciding who is in a picture.
+The driver looks at sources, and at a target that is an image. Frames of a video are looked at by
+the workers that decode them anyway; the driver says which, and ends the job at the first that is
+refused. It is a hurdle, no proof: a classifier errs both ways.
+Not for: deciding who is in a picture.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -19,10 +21,9 @@ from numpy.typing import NDArray
 from farm.errors import ContentError, ModelError
 from farm.faces.source import read_picture
 from farm.media.frame import EditableFrame
-from farm.media.index import VideoIndex
 from farm.media.layout import editable_pix_fmt
-from farm.media.plan import FramePlan
-from farm.media.samples import sample_frames
+from farm.media.stream import StreamParameters
+from farm.models.picture_input import check_memory
 from farm.models.session import (
     MAX_BATCH,
     SessionSettings,
@@ -43,17 +44,16 @@ _REFUSED = [CLASSES.index("hentai"), CLASSES.index("porn")]
 _ENOUGH_PX = 512
 """Longest side that a picture is shrunk to before it is squeezed into the network's square."""
 
-Picture = tuple[str, NDArray[np.uint8]]
-"""Where a picture is from, in words, and its samples: [h, w, 3] uint8 BGR, upright."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContentScore:
-    """What came out of looking at the pictures of a job."""
+    """What came out of looking at pictures."""
 
-    pictures: int
-    worst: float
-    """Highest share of the refused classes, 0 to 1."""
+    pictures: int = 0
+    worst: float = 0.0
+    """Highest share of the refused classes, 0 to 1; 1 where the classifier gave no number."""
+    worst_frame: int = 0
+    """Number of the source frame that has it; of no meaning for pictures that are no frames."""
 
     @property
     def note(self) -> str:
@@ -61,6 +61,27 @@ class ContentScore:
         return (
             f"content filter: pictures looked at: {self.pictures}, highest score {self.worst:.2f}"
         )
+
+    @property
+    def refused(self) -> bool:
+        """Whether a picture is refused."""
+        return not self.worst < LIMIT
+
+    def with_picture(self, score: float, frame: int = 0) -> ContentScore:
+        """The same with one picture more."""
+        score = score if score == score else 1.0  # what is no number is refused too
+        return self.joined(ContentScore(pictures=1, worst=score, worst_frame=frame))
+
+    def joined(self, other: ContentScore) -> ContentScore:
+        """Both together."""
+        worst = max(self, other, key=lambda each: each.worst)
+        return replace(worst, pictures=self.pictures + other.pictures)
+
+
+def content_in(info: Mapping[str, object]) -> ContentScore:
+    """What a chunk file says that the content filter saw."""
+    found = info.get("content")
+    return ContentScore(**found) if isinstance(found, dict) else ContentScore()
 
 
 class ContentClassifier:
@@ -80,6 +101,7 @@ class ContentClassifier:
                 f"{name}: is no content classifier: it must take [n, height, width, 3] and give "
                 f"{len(CLASSES)} shares ({', '.join(CLASSES)})"
             )
+        check_memory(3 * sides[0] * sides[1], name)
         self._session, self._input = session, taken[0].name
         self._size = (sides[1], sides[0])
         self._batch = 1 if shape[0] == 1 else MAX_BATCH
@@ -100,6 +122,28 @@ class ContentClassifier:
         return np.ascontiguousarray(small[..., ::-1], np.float32) / np.float32(255)
 
 
+class ContentWatch:
+    """The classifier of one worker."""
+
+    def __init__(self, models: ModelStore, sessions: SessionSettings) -> None:
+        """Load it.
+
+        Raises:
+            SetupError: The model is missing or of the wrong kind, or the provider does not load.
+        """
+        model = models.find("classifier")
+        self._classifier = ContentClassifier(open_session(model.path, sessions), str(model.path))
+
+    def score(self, frame: EditableFrame, stream: StreamParameters) -> float:
+        """Share of the refused classes in a decoded frame, which stays as it is."""
+        stored = frame.video_frame
+        ready = stored.reformat(format=editable_pix_fmt(stored.format.name))
+        picture = EditableFrame(
+            ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
+        )
+        return self._classifier.scores([picture.to_bgr(_ENOUGH_PX)])[0]
+
+
 def check_image_content(settings: RenderSettings) -> tuple[str, ...]:
     """Look at the target, an image, and the sources, where the filter was asked for.
 
@@ -112,53 +156,40 @@ def check_image_content(settings: RenderSettings) -> tuple[str, ...]:
     """
     if not settings.nsfw_filter:
         return ()
-    target = (str(settings.target), read_picture(settings.target).pixels_bgr)
-    return (_check(settings, [target]).note,)
+    return (_check(settings, (*settings.sources, settings.target)).note,)
 
 
-def check_video_content(
-    settings: RenderSettings, index: VideoIndex, plan: FramePlan, say: Callable[[str], None]
-) -> tuple[str, ...]:
-    """Look at frames of the target, a video, and at the sources, where the filter was asked for.
-
-    Args:
-        settings: What was asked for.
-        index: The packets of the target.
-        plan: The frames to render; of a preview only those are looked at.
-        say: Told how far it is.
-
-    Returns:
-        What is to be said of it.
+def check_source_content(settings: RenderSettings) -> ContentScore:
+    """Look at the sources of a video, where the filter was asked for, and see that it loads.
 
     Raises:
         ContentError: A picture is refused.
         ModelError: The classifier is missing or of the wrong kind.
     """
-    if not settings.nsfw_filter:
-        return ()
-    return (_check(settings, _video_pictures(index, plan, say)).note,)
+    return _check(settings, settings.sources) if settings.nsfw_filter else ContentScore()
 
 
-def _check(settings: RenderSettings, pictures: Iterable[Picture]) -> ContentScore:
-    """Look at the sources, then at the pictures of the target."""
+def refusal(where: str, score: float) -> ContentError:
+    """The error for a picture that is refused."""
+    return ContentError(
+        f"{where}: the content filter refuses it as pornographic (score {score:.2f}, limit "
+        f"{LIMIT:.2f}); nothing was written. It can err: look at the picture yourself"
+    )
+
+
+def _check(settings: RenderSettings, pictures: Sequence[Path]) -> ContentScore:
+    """Look at images, in batches."""
     classifier = _open(settings)
-    sources = ((str(path), read_picture(path).pixels_bgr) for path in settings.sources)
-    seen, worst = 0, 0.0
-    for each in (sources, pictures):
-        for batch in _batches(each):
-            scores = classifier.scores([picture for _, picture in batch])
-            for (where, _), score in zip(batch, scores, strict=True):
-                _refuse_above(score, where)
-                seen, worst = seen + 1, max(worst, score)
-    return ContentScore(pictures=seen, worst=worst)
-
-
-def _refuse_above(score: float, where: str) -> None:
-    if not score < LIMIT:  # what is no number is refused too
-        raise ContentError(
-            f"{where}: the content filter refuses it as pornographic (score {score:.2f}, limit "
-            f"{LIMIT:.2f}); nothing was rendered. It can err: look at the picture yourself"
-        )
+    total = ContentScore()
+    for first in range(0, len(pictures), MAX_BATCH):
+        paths = pictures[first : first + MAX_BATCH]
+        scores = classifier.scores([read_picture(path).pixels_bgr for path in paths])
+        for path, score in zip(paths, scores, strict=True):
+            one = ContentScore().with_picture(score)
+            if one.refused:
+                raise refusal(str(path), one.worst)
+            total = total.joined(one)
+    return total
 
 
 def _open(settings: RenderSettings) -> ContentClassifier:
@@ -172,26 +203,4 @@ def _open(settings: RenderSettings) -> ContentClassifier:
     provider = choose_provider(settings.execution_provider)
     threads = settings.execution_threads or execution_threads(provider, os.cpu_count() or 1)
     session = open_session(model.path, SessionSettings(provider=provider, threads=threads))
-    return ContentClassifier(session, model.name)
-
-
-def _video_pictures(
-    index: VideoIndex, plan: FramePlan, say: Callable[[str], None]
-) -> Iterator[Picture]:
-    """Yield sampled frames with the second at which they are shown."""
-    stream = index.stream
-    for number, frame in sample_frames(index, plan, EVERY_S):
-        at_s = float(plan.times.seconds(number))
-        say(f"content filter: at {at_s:.0f} s")
-        ready = frame.reformat(format=editable_pix_fmt(frame.format.name))
-        editable = EditableFrame(
-            ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
-        )
-        yield f"{index.path} at {at_s:.1f} s", editable.to_bgr(_ENOUGH_PX)
-
-
-def _batches(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
-    """Yield the pictures in lists that the network takes at once."""
-    rest = iter(pictures)
-    while batch := list(islice(rest, MAX_BATCH)):
-        yield batch
+    return ContentClassifier(session, str(model.path))

@@ -20,6 +20,7 @@ import cv2
 from av.video.frame import VideoFrame
 
 from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
+from farm.content import ContentWatch
 from farm.emit import FrameEmitter
 from farm.errors import ChunkError, FarmError
 from farm.media.chunk_file import EncodedPacket
@@ -30,7 +31,7 @@ from farm.media.frame import EditableFrame
 from farm.media.layout import editable_pix_fmt
 from farm.media.packets import PacketBlock
 from farm.media.reshape import Scaler, deinterlaced, steady
-from farm.models.session import batch_size
+from farm.models.session import SessionSettings, batch_size
 from farm.process import FaceStage
 from farm.settings import OnChange
 from farm.store_chunk import chunk_info, store_chunk
@@ -91,6 +92,7 @@ class ChunkRenderer:
         # OpenCV would take every core in each worker.
         cv2.setNumThreads(setup.decode_threads)
         self._faces = FaceStage(setup.faces, setup.threads)
+        self._content = _content_watch(setup)
         size = setup.reshape.size
         self._scaler = None if size is None else Scaler(size)
         room = queue_frames(setup)
@@ -187,6 +189,8 @@ class ChunkRenderer:
     def _face_loop(self) -> None:
         while (items := _take(self._decoded, self._batch)) is not None:
             alive = [item for item in items if item.frame is not None and not item.work.dead]
+            self._look(alive)
+            alive = [item for item in alive if not item.work.dead]
             if alive and not self._faces.idle:
                 self._process(alive)
             for item in items:
@@ -203,6 +207,22 @@ class ChunkRenderer:
                 self._processed.put(_Item(item.work, frame))
         except Exception as error:  # noqa: BLE001 - a network may raise anything
             item.work.fail(_chunk_error(item.work, "making frames", error))
+
+    def _look(self, items: list[_Item]) -> None:
+        """Let the content filter see the frames that it is to see, as they were decoded."""
+        if self._content is None:
+            return
+        for item in items:
+            work = item.work
+            if item.frame is None or item.position not in work.task.looks:
+                continue
+            try:
+                score = self._content.score(item.frame, self._setup.stream)
+            except Exception as error:  # noqa: BLE001 - a network may raise anything
+                work.fail(_chunk_error(work, "looking at content", error))
+            else:
+                number = work.task.sources[item.position]
+                work.result.content = work.result.content.with_picture(score, number)
 
     def _process(self, items: list[_Item]) -> None:
         """Run the face stage on each chunk of a batch, so that counts and errors stay apart."""
@@ -276,6 +296,14 @@ class ChunkRenderer:
         )
         result.bytes = store_chunk(self._setup, header, work.packets)
         work.packets = []
+
+
+def _content_watch(setup: RenderSetup) -> ContentWatch | None:
+    """Load the content filter where it was asked for."""
+    if not setup.nsfw_filter:
+        return None
+    sessions = SessionSettings(provider=setup.faces.provider, threads=setup.threads)
+    return ContentWatch(setup.faces.models, sessions)
 
 
 def queue_frames(setup: RenderSetup) -> int:

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_name
+from farm.content import content_in
 from farm.errors import ChunkError, EncoderError
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import (
@@ -30,6 +32,7 @@ def chunk_info(setup: RenderSetup, result: ChunkResult) -> dict[str, object]:
         "frames_without_face": result.frames_without_face,
         "corrupt": result.corrupt,
         "provider": setup.faces.provider,
+        "content": asdict(result.content),
     }
 
 
@@ -114,6 +117,7 @@ def _counted(earlier: ChunkHeader) -> ChunkResult:
         faces=_number(info.get("faces")),
         frames_without_face=_number(info.get("frames_without_face")),
         corrupt=[_number(each) for each in corrupt] if isinstance(corrupt, list) else [],
+        content=content_in(info),
     )
 
 

@@ -134,6 +134,34 @@ def make_scrfd(path: Path, *, batch: bool = False) -> Path:
     return graph.save(path, {"input.1": ["n" if batch else 1, 3, "h", "w"]}, outputs)
 
 
+def make_crowd(path: Path, boxes_xyxy: NDArray[np.float32], side_px: int = 640) -> Path:
+    """A detector of SCRFD's signature that finds these boxes in every picture of its fixed size.
+
+    Their middles must lie in different cells of 8 pixels.
+    """
+    graph = _Graph()
+    nothing = graph.add("Mul", graph.add("ReduceMean", "input.1", keepdims=0), graph.constant(0.0))
+    outputs: dict[str, Shape] = {}
+    for stride in STRIDES:
+        wide = side_px // stride
+        rows = 2 * wide * wide
+        kinds = {"score": np.zeros((rows, 1)), "bbox": np.zeros((rows, 4))}
+        kinds["kps"] = np.zeros((rows, 10))
+        for box in boxes_xyxy if stride == STRIDES[0] else []:
+            cell = (box[:2] + box[2:]) / 2 // stride
+            row = 2 * int(cell[1] * wide + cell[0])
+            point = cell * stride
+            kinds["score"][row] = SCORE
+            kinds["bbox"][row] = [*(point - box[:2]) / stride, *(box[2:] - point) / stride]
+            places = box[:2] + LANDMARK_SHARES * (box[2:] - box[:2])
+            kinds["kps"][row] = ((places - point) / stride).ravel()
+        for kind, values in kinds.items():
+            name = f"{kind}_{stride}"
+            graph.add("Add", nothing, graph.constant(values), name=name)
+            outputs[name] = [rows, values.shape[1]]
+    return graph.save(path, {"input.1": [1, 3, side_px, side_px]}, outputs)
+
+
 def make_yunet(path: Path) -> Path:
     """A detector with the twelve outputs of YuNet; it takes several pictures at once."""
     graph = _Graph()
@@ -231,6 +259,40 @@ def make_enhancer(path: Path, size_px: int = 512) -> Path:
     graph.add("Neg", "input", name="output")
     shape: Shape = [1, 3, size_px, size_px]
     return graph.save(path, {"input": shape}, {"output": shape})
+
+
+def make_huge(path: Path, kind: str, side_px: int) -> Path:
+    """A network of a kind's signature whose picture has sides that no memory holds."""
+    graph = _Graph()
+    if kind == "classifier":
+        picture: Shape = [1, side_px, side_px, 3]
+        colour = graph.add("ReduceMean", "input", axes=[1, 2], keepdims=0)
+        graph.add("MatMul", colour, graph.constant(np.ones((3, 5))), name="probs")
+        return graph.save(path, {"input": picture}, {"probs": [1, 5]})
+    picture = [1, 3, side_px, side_px]
+    inputs: dict[str, Shape] = {"input": picture}
+    outputs: dict[str, Shape] = {"output": picture}
+    if kind == "detector":
+        inputs = {"input.1": picture}
+        mean = graph.add("ReduceMean", "input.1", axes=[1, 2, 3], keepdims=0)
+        one = graph.constant([1, 1], np.int64)
+        outputs = {}
+        for width in (1, 4, 10):
+            for stride in STRIDES:
+                name = f"out_{width}_{stride}"
+                shape = graph.constant([1, width], np.int64)
+                graph.add("Expand", graph.add("Reshape", mean, one), shape, name=name)
+                outputs[name] = ["rows", width]
+    elif kind == "recognizer":
+        mean = graph.add("ReduceMean", "input", axes=[2, 3], keepdims=0)
+        graph.add("MatMul", mean, graph.named("w", _arcface_weights()), name="output")
+        outputs = {"output": [1, 512]}
+    else:
+        graph.add("Neg", "input", name="output")
+    if kind == "swapper":
+        inputs["source"] = [1, 512]
+        graph.named("buff2fs", _emap())
+    return graph.save(path, inputs, outputs)
 
 
 def make_parser(path: Path, size_px: int = 512, classes: int = 19) -> Path:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from farm.errors import ModelError
 from farm.faces.canvas import Candidates, canvas_size, place, to_faces
 from farm.faces.face import Face
+from farm.models.picture_input import check_memory
 
 STRIDES = (8, 16, 32)
 
@@ -28,7 +29,11 @@ class DetectionNetwork:
     """Runs a detection network on pictures of any size."""
 
     def __init__(self, session: Any, *, side_px: int, overlap: float) -> None:
-        """Take the session, which stays the caller's."""
+        """Take the session, which stays the caller's.
+
+        Raises:
+            ModelError: Its picture is larger than any memory here.
+        """
         taken = session.get_inputs()[0]
         self._session = session
         self._input = taken.name
@@ -36,6 +41,8 @@ class DetectionNetwork:
         batch, _channels, height, width = taken.shape
         fixed = isinstance(height, int) and isinstance(width, int) and height > 0 and width > 0
         self._fixed = (int(width), int(height)) if fixed else None
+        if self._fixed:
+            check_memory(3 * self._fixed[0] * self._fixed[1], "the detector")
         self.side_px = max(self._fixed) if self._fixed else side_px
         # Old exports say "1" or give rows of all pictures in one list: those run one by one.
         ranks = {len(output.shape) for output in session.get_outputs()}

@@ -17,6 +17,7 @@ from farm.errors import InputError
 from farm.faces.detect import FaceDetector, detect_faces
 from farm.faces.face import Face
 from farm.faces.recognise import Recogniser, unit
+from farm.faces.turned import TurnedDetector
 from farm.media.warp import Matrix, inverse, moved_origin, target_box, then, warp
 
 CLEARLY_LARGEST = 10.0
@@ -95,6 +96,7 @@ def source_embedding(
         InputError: An image is unreadable, or shows no face or several, or the images differ so
             much that they have no mean.
     """
+    detector = TurnedDetector(detector)
     if not paths:
         raise InputError("no source image: give one with --source")
     vectors = [_embed(path, detector, recogniser) for path in paths]

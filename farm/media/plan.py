@@ -6,7 +6,7 @@ or cutting into chunks (`scheduler.chunks`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -40,6 +40,8 @@ class FramePlan:
     """Places where the source does not decode as it should."""
     notes: tuple[str, ...] = ()
     """Deviations from the source's own timestamps, to be said."""
+    looks: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Places in `output.needed` of the frames that the content filter looks at."""
 
     def __len__(self) -> int:
         return len(self.packets)

@@ -6,21 +6,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import psutil
 import pytest
+from av.video.frame import VideoFrame
 
 from cluster.render import render_video
 from cluster.runtime import RayRuntime
-from farm.errors import Interrupted, MediaError, SettingsError
+from farm.errors import ContentError, Interrupted, MediaError, SettingsError
 from farm.observer import NullObserver
 from farm.report import Stage
 from farm.settings import EncodeOn, RenderSettings
 from farm.stop import StopRequest
 from tests.cluster.command import Command, temporary_folder
 from tests.media_maker import Studio, audio_packets, serial_frames, stamps_of
+from tests.model_maker import make_classifier
 from tests.recipes.studio import X264
 from tests.rendering import NOTHING, ONE_FRAME_S
 
@@ -105,6 +110,43 @@ def descendants(name: str) -> list[psutil.Process]:
             if process.name().startswith(name):
                 found.append(process)
     return found
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_workers_look_at_content_and_a_refused_video_leaves_nothing(
+    runtime: RayRuntime, tmp_path: Path, refused: bool
+) -> None:
+    clip = tmp_path / "clip.mkv"
+    write_lossless(clip, red_from=40 if refused else 1000)
+    output, watcher = tmp_path / "out.mkv", Watcher()
+    settings = settings_for(
+        clip,
+        output,
+        chunk_seconds=1.0,
+        nsfw_filter=True,
+        models=(("classifier", make_classifier(tmp_path / "c.onnx")),),
+        allow_unverified_models=True,
+    )
+    if refused:
+        with pytest.raises(ContentError, match=r"clip\.mkv at [45]\.\d s: the content filter"):
+            render_video(settings, watcher, runtime=runtime)
+        assert sorted(p.name for p in tmp_path.iterdir()) == ["c.onnx", "clip.mkv"]
+    else:
+        report = render_video(settings, watcher, runtime=runtime)
+        assert any("pictures looked at: 4, " in note for note in report.notes)
+
+
+def write_lossless(path: Path, red_from: int) -> None:
+    """Six seconds of ten grey frames each, red from one on."""
+    with av.open(str(path), "w") as container:
+        stream: Any = container.add_stream("ffv1", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        for number in range(60):
+            colour = (0, 0, 255) if number >= red_from else (90, 90, 90)
+            frame = VideoFrame.from_ndarray(np.full((64, 96, 3), colour, np.uint8), format="bgr24")
+            frame.pts, frame.time_base = number, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
 
 
 def test_a_worker_that_is_killed_changes_nothing(

@@ -12,6 +12,8 @@ from farm.faces.scrfd import ScrfdDetector
 from farm.faces.source import read_picture, source_embedding
 from farm.models.session import SessionSettings, open_session
 from tests.faces.pictures import gray_picture
+from tests.faces.test_turned import ByMarks
+from tests.faces.test_turned import picture as marked_picture
 from tests.model_maker import COLOURS_BGR, draw_face, embedding_of, make_arcface, make_scrfd
 
 CPU = SessionSettings(provider="cpu", threads=1)
@@ -103,6 +105,14 @@ def test_images_that_cannot_be_read_are_refused_by_name(
         source_embedding([tmp_path / "gone.jpg"], *networks)
     with pytest.raises(InputError, match="--source"):
         source_embedding([], *networks)
+
+
+@pytest.mark.parametrize("turn", [0, 90, 180, 270])
+def test_a_photo_that_lies_on_its_side_gives_its_person(tmp_path: Path, turn: int) -> None:
+    path = tmp_path / "me.png"
+    cv2.imwrite(str(path), marked_picture(turn))
+    recogniser = Recogniser(open_session(make_arcface(tmp_path / "a.onnx"), CPU))
+    assert source_embedding([path], ByMarks(), recogniser).shape == (512,)
 
 
 def test_exif_orientation_is_respected(tmp_path: Path) -> None:

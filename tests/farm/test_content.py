@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,19 +13,25 @@ from av.video.frame import VideoFrame
 
 from farm.content import (
     CLASSES,
+    EVERY_S,
+    LIMIT,
     ContentClassifier,
+    ContentScore,
     check_image_content,
-    check_video_content,
+    check_source_content,
 )
 from farm.errors import ContentError, InputError, ModelError
 from farm.image_target import render_image
-from farm.media.index import VideoIndex, build_index
-from farm.media.plan import FramePlan, plan_frames
+from farm.media.chunk_file import read_header
+from farm.media.plan import FramePlan
 from farm.media.retime import stretch
+from farm.media.samples import places_to_look_at
 from farm.models.session import SessionSettings, open_session
 from farm.observer import NullObserver
+from farm.render import ChunkRenderer
 from farm.settings import ProcessorSettings, RenderSettings
 from tests import model_maker
+from tests.rendering import blocks_of, face_job, job_for, serial_md5s, shown_md5s, task_of
 
 RED, GREY = (0, 0, 255), (90, 90, 90)
 RATE = 10
@@ -53,7 +60,7 @@ def image(path: Path, colour_bgr: tuple[int, int, int]) -> Path:
     return path
 
 
-def video(path: Path, seconds: int, red: range = range(0)) -> tuple[VideoIndex, FramePlan]:
+def video(path: Path, seconds: int, red: range = range(0)) -> None:
     """A grey clip whose frames `red` are red, with a single keyframe."""
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream("libx264", rate=RATE, options={"g": "10000"})
@@ -64,8 +71,6 @@ def video(path: Path, seconds: int, red: range = range(0)) -> tuple[VideoIndex, 
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    index = build_index(path)
-    return index, plan_frames(index, None)
 
 
 def test_a_score_is_the_share_of_the_refused_classes(classifier: Path) -> None:
@@ -111,29 +116,77 @@ def test_without_the_option_nothing_is_looked_at(tmp_path: Path) -> None:
     assert check_image_content(asked) == ()
 
 
+def watched(tmp_path: Path, classifier: Path, clip: Path, *, start_s: float = 0.0) -> ContentScore:
+    """What the workers of a job in small see, in chunks of a second."""
+
+    def looked_at(plan: FramePlan) -> FramePlan:
+        plan = stretch(plan, start_s, 25) if start_s else plan
+        return replace(plan, looks=places_to_look_at(plan, EVERY_S))
+
+    faces = face_job(ProcessorSettings(names=("none",)), (("classifier", classifier),))
+    folder = tmp_path / "chunks"
+    job = job_for(clip, folder, chunk_seconds=1.0, retimed=looked_at, faces=faces, nsfw_filter=True)
+    assert len(job.chunks) > 2
+    blocks = blocks_of(job)
+    renderer = ChunkRenderer(job.setup)
+    futures = [renderer.submit(task_of(job, i), lambda _: blocks) for i in range(len(job.chunks))]
+    renderer.close()
+    total = ContentScore()
+    for i, future in enumerate(futures):
+        found = future.result().content
+        kept = read_header(folder / f"{i:05d}.chunk").info["content"]
+        assert kept == {
+            "pictures": found.pictures,
+            "worst": found.worst,
+            "worst_frame": found.worst_frame,
+        }
+        total = total.joined(found)
+    if not start_s:
+        assert shown_md5s(job) == serial_md5s(clip)
+    return total
+
+
 def test_two_seconds_of_a_long_shot_are_enough_to_be_seen(tmp_path: Path, classifier: Path) -> None:
     path = tmp_path / "a.mp4"
-    index, plan = video(path, 9, red=range(43, 43 + 2 * RATE))
-    said: list[str] = []
-    with pytest.raises(ContentError, match=r"a\.mp4 at \d\.\d s"):
-        check_video_content(settings(path, classifier), index, plan, said.append)
-    assert said
+    video(path, 9, red=range(43, 43 + 2 * RATE))
+    seen = watched(tmp_path, classifier, path)
+    assert seen.refused
+    assert 43 <= seen.worst_frame < 43 + 2 * RATE
 
 
-def test_an_innocent_video_passes_with_a_note(tmp_path: Path, classifier: Path) -> None:
+def test_an_innocent_video_passes_and_a_look_changes_no_sample(
+    tmp_path: Path, classifier: Path
+) -> None:
     path = tmp_path / "a.mp4"
-    index, plan = video(path, 9)
-    (note,) = check_video_content(settings(path, classifier), index, plan, lambda _: None)
-    assert note.startswith("content filter: pictures looked at: 6, highest score 0.0")
+    video(path, 9)
+    seen = watched(tmp_path, classifier, path)
+    assert not seen.refused
+    assert 4 <= seen.pictures <= 6
+    assert "highest score 0.0" in seen.note
 
 
 def test_of_a_preview_only_its_frames_are_looked_at(tmp_path: Path, classifier: Path) -> None:
     path = tmp_path / "a.mp4"
-    index, plan = video(path, 9, red=range(60, 90))
-    asked = settings(path, classifier)
-    assert check_video_content(asked, index, stretch(plan, 1.0, 20), lambda _: None)
-    with pytest.raises(ContentError):
-        check_video_content(asked, index, stretch(plan, 5.5, 20), lambda _: None)
+    video(path, 9, red=range(60, 90))
+    assert not watched(tmp_path, classifier, path, start_s=1.0).refused
+    assert watched(tmp_path, classifier, path, start_s=5.5).refused
+
+
+def test_scores_add_up_and_what_is_no_number_is_refused() -> None:
+    total = ContentScore().with_picture(0.2, 5).with_picture(0.6, 7).with_picture(0.1, 9)
+    assert (total.pictures, total.worst, total.worst_frame) == (3, 0.6, 7)
+    assert not total.refused
+    assert total.with_picture(LIMIT).refused
+    assert total.with_picture(float("nan")).refused
+
+
+def test_sources_of_a_video_are_looked_at_before_it_is(tmp_path: Path, classifier: Path) -> None:
+    red, grey = (image(tmp_path / f"{name}.png", c) for name, c in (("red", RED), ("grey", GREY)))
+    asked = settings(tmp_path / "a.mp4", classifier, sources=(grey,))
+    assert check_source_content(asked).pictures == 1
+    with pytest.raises(ContentError, match=r"red\.png"):
+        check_source_content(replace(asked, sources=(grey, red)))
+    assert check_source_content(replace(asked, nsfw_filter=False)) == ContentScore()
 
 
 def test_a_missing_source_is_named(tmp_path: Path, classifier: Path) -> None:
