@@ -13,7 +13,7 @@ from cluster.inventory import Inventory
 from farm.content import EVERY_S
 from farm.decide import FaceDecision, decide
 from farm.environment import farm_version, installed_version
-from farm.errors import ProviderError
+from farm.errors import ProviderError, SettingsError
 from farm.job_folder import fingerprint
 from farm.media.encoders import EncoderChoice, intermediate_encoder
 from farm.media.index import VideoIndex
@@ -21,12 +21,13 @@ from farm.media.listing import FrameListing
 from farm.media.orientation import orientation_notes
 from farm.media.plan import FramePlan, plan_frames
 from farm.media.reshape import Reshape, output_stream, reshape_notes, reshape_of
-from farm.media.retime import at_rate, stretch, trim
+from farm.media.retime import at_rate, multiplied, stretch, trim
 from farm.media.samples import places_to_look_at
 from farm.media.stream import StreamParameters
 from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
 from farm.node.examine import usable_cores
+from farm.processors.registry import frame_maker
 from farm.settings import EncodeOn, RenderSettings
 from scheduler.chunks import Chunk, cut_chunks
 from scheduler.encoders import EncoderPlan
@@ -111,7 +112,7 @@ def plan_job(
     Raises:
         FarmError: The plan cannot be made with these settings.
     """
-    frames = _retimed(plan_frames(index, listing), settings, span)
+    frames = _retimed(index, listing, settings, span)
     if settings.nsfw_filter:
         frames = replace(frames, looks=places_to_look_at(frames, EVERY_S))
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
@@ -145,14 +146,25 @@ def plan_job(
     )
 
 
-def _retimed(frames: FramePlan, settings: RenderSettings, span: Span | None) -> FramePlan:
+def _retimed(
+    index: VideoIndex, listing: FrameListing | None, settings: RenderSettings, span: Span | None
+) -> FramePlan:
     """Return the plan with the times that were asked for."""
-    time = settings.time
+    frames, time = plan_frames(index, listing), settings.time
     if span is not None:
         frames = stretch(frames, *span)
     elif time.start is not None or time.end is not None:
         frames = trim(frames, time.start, time.end)
-    return frames if time.fps is None else at_rate(frames, time.fps)
+    between = frame_maker(settings.processors.names) is not None
+    if between and index.stream.field_order > 1 and not settings.shape.deinterlace:
+        raise SettingsError(
+            "--frame-processor: no frames can be made between interlaced ones; add --deinterlace"
+        )
+    if time.fps is not None:
+        return at_rate(frames, time.fps, between=between)
+    if between:
+        return multiplied(frames, time.interpolation, index.stream.frame_rate)
+    return frames
 
 
 def _at_rate(stream: StreamParameters, frames: FramePlan) -> StreamParameters:

@@ -28,6 +28,7 @@ from farm.models.store import ModelFile, ModelStore
 from farm.process import FaceJob, load_processors, open_recogniser
 from farm.processors.base import FrameProcessor
 from farm.processors.models import model_kinds
+from farm.processors.registry import needs_faces
 from farm.settings import ProcessorSettings
 
 _REPORT_EVERY = 10
@@ -104,6 +105,9 @@ def decide(
     context = job.context(threads)
     for processor in processors:
         processor.check(context)
+    if not any(needs_faces(p) for p in processors):
+        kinds = model_kinds([p.name for p in processors], settings)
+        return _decision(job, "none", [models.find(kind) for kind in kinds], processors, ())
     files = _model_files(processors, settings, models, landmarks)
     detector = choose_detector(
         settings.detector, models, context.sessions, needs_landmarks=landmarks

@@ -19,7 +19,7 @@ Between = Callable[[EditableFrame, EditableFrame, float], EditableFrame]
 class FrameEmitter:
     """Takes the source frames of one chunk in order and gives its output frames in order."""
 
-    def __init__(self, shows: Sequence[Shown], between: Between | None = None) -> None:
+    def __init__(self, shows: Sequence[Shown], between: Between) -> None:
         """Take what the output frames show, and what makes those that lie between two."""
         self._due = deque(shows)
         self._between = between
@@ -44,6 +44,4 @@ class FrameEmitter:
     def _frame(self, first: EditableFrame, second: EditableFrame, phase: float) -> EditableFrame:
         if first is second or not phase:
             return first
-        if self._between is None:
-            raise ChunkError("a frame is to be made between two, but nothing makes it")
         return self._between(first, second, phase)

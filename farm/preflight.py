@@ -28,7 +28,7 @@ def check_render(settings: RenderSettings) -> None:
         SetupError: What signs the output is not installed.
     """
     from farm.marks.signing import check_signing
-    from farm.processors.registry import load_processor, processor_names
+    from farm.processors.registry import frame_maker, load_processor, processor_names
 
     names = settings.processors.names
     check_processors(names, processor_names())
@@ -44,6 +44,8 @@ def check_render(settings: RenderSettings) -> None:
             settings.output, (settings.target, *settings.sources), overwrite=settings.overwrite
         )
         _check_format(settings)
+    if (several or is_image(settings.target)) and frame_maker(names) is not None:
+        raise SettingsError("--frame-processor: an image has no frames to make others between")
     check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
 
 

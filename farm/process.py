@@ -22,7 +22,7 @@ from farm.media.frame import EditableFrame
 from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelStore
 from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
-from farm.processors.registry import load_processor
+from farm.processors.registry import load_processor, needs_faces
 from farm.settings import ProcessorSettings
 
 _SAME_FACE = 0.3
@@ -75,7 +75,7 @@ class FaceStage:
         """
         self._job = job
         context = job.context(threads)
-        self._processors = [p for p in load_processors(job.settings.names) if p.name != "none"]
+        self._processors = [p for p in load_processors(job.settings.names) if needs_faces(p)]
         self._detector: FaceDetector | None = None
         self._recogniser: Recogniser | None = None
         if self._processors:

@@ -33,6 +33,7 @@ from farm.media.packets import PacketBlock
 from farm.media.reshape import Scaler, deinterlaced, steady
 from farm.models.session import SessionSettings, batch_size
 from farm.process import FaceStage
+from farm.processors.registry import frame_maker
 from farm.settings import OnChange
 from farm.store_chunk import chunk_info, store_chunk
 
@@ -93,6 +94,9 @@ class ChunkRenderer:
         cv2.setNumThreads(setup.decode_threads)
         self._faces = FaceStage(setup.faces, setup.threads)
         self._content = _content_watch(setup)
+        self._maker = frame_maker(setup.faces.settings.names)
+        if self._maker is not None:
+            self._maker.start(setup.faces.context(setup.threads))
         size = setup.reshape.size
         self._scaler = None if size is None else Scaler(size)
         room = queue_frames(setup)
@@ -125,7 +129,7 @@ class ChunkRenderer:
             raise ChunkError(f"chunk {task.chunk_index:05d}: the renderer is closed")
         future: Future[ChunkResult] = Future()
         result = ChunkResult(chunk_index=task.chunk_index)
-        emitter = FrameEmitter(task.shows)
+        emitter = FrameEmitter(task.shows, self._between)
         work = _Work(task=task, blocks=blocks, future=future, result=result, emitter=emitter)
         self._tasks.put(work)
         return future
@@ -181,10 +185,19 @@ class ChunkRenderer:
 
     def _editable(self, frame: VideoFrame) -> EditableFrame:
         stream = self._setup.stream
-        if not self._faces.idle:
+        if not self._faces.idle or self._maker is not None:
             pix_fmt = editable_pix_fmt(frame.format.name)
             frame = frame if pix_fmt == frame.format.name else frame.reformat(format=pix_fmt)
         return editable(frame, rotation=stream.rotation, flipped=stream.flipped, color=stream.color)
+
+    def _between(self, first: EditableFrame, second: EditableFrame, phase: float) -> EditableFrame:
+        """Make a frame between two."""
+        if self._maker is None:
+            raise ChunkError("a frame is to be made between two, but no processor makes any")
+        color = self._setup.stream.color
+        return self._editable(
+            self._maker.between(first.video_frame, second.video_frame, phase, color)
+        )
 
     def _face_loop(self) -> None:
         while (items := _take(self._decoded, self._batch)) is not None:
@@ -202,8 +215,14 @@ class ChunkRenderer:
         if item.frame is None:
             self._processed.put(item)
             return
+        frames = item.work.emitter.add(item.position, item.frame)
         try:
-            for frame in item.work.emitter.add(item.position, item.frame):
+            while not item.work.dead:
+                started = time.perf_counter()
+                frame = next(frames, None)
+                item.work.result.process_s += time.perf_counter() - started
+                if frame is None:
+                    return
                 self._processed.put(_Item(item.work, frame))
         except Exception as error:  # noqa: BLE001 - a network may raise anything
             item.work.fail(_chunk_error(item.work, "making frames", error))

@@ -68,8 +68,8 @@ class ProcessorSettings:
         Option(
             name="frame-processor",
             metavar="NAME",
-            help="none, face_anonymizer, face_swapper, face_enhancer or debug_overlay; "
-            "several run in order.",
+            help="none, face_anonymizer, face_swapper, face_enhancer, frame_interpolator or "
+            "debug_overlay; several run in order.",
         ),
     ] = ("face_swapper",)
     many_faces: Annotated[bool, Option(help="Work on every face, not on one person.")] = False
@@ -165,6 +165,15 @@ class TimeSettings:
             help="Show frames at this constant rate, like 25 or 30000/1001.",
         ),
     ] = None
+
+    interpolation: Annotated[
+        int,
+        Option(
+            low=2,
+            high=8,
+            help="How many times as many frames frame_interpolator gives, where --fps says none.",
+        ),
+    ] = 2
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -332,7 +341,8 @@ class RenderSettings:
             kind=OptionKind.PAIRS,
             metavar="KIND=PATH",
             unset="from --models-dir",
-            help="Model file for detector, recognizer, swapper, enhancer, parser or classifier.",
+            help="Model file for detector, recognizer, swapper, enhancer, parser, classifier or "
+            "interpolator.",
         ),
     ] = ()
     """These stand before the models directory."""

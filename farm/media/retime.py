@@ -149,7 +149,8 @@ def multiplied(plan: FramePlan, factor: int, frame_rate: Fraction | None) -> Fra
         cut=old.cut,
         rate=frame_rate * factor if frame_rate else None,
     )
-    return replace(plan, output=new)
+    note = f"{len(new) - count} frames are made between {count} of the source"
+    return replace(plan, output=new, notes=(*plan.notes, note))
 
 
 def _between(

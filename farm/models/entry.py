@@ -18,6 +18,7 @@ class ModelKind(StrEnum):
     ENHANCER = "enhancer"
     PARSER = "parser"
     CLASSIFIER = "classifier"
+    INTERPOLATOR = "interpolator"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

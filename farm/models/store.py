@@ -93,6 +93,11 @@ class ModelStore:
             ModelError: As for `find`.
         """
         choices = tuple(entries)
+        if not choices and (given is None or self.given(given) is None):
+            raise ModelError(
+                f"the catalogue has no {given or 'such model'}: give a file of yours with "
+                f"--model {given}=PATH and --allow-unverified-models"
+            )
         return self.have_first(choices, given=given) or self._fetch(choices[0])
 
     def have_first(

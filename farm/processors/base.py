@@ -10,10 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
+
+from av.video.frame import VideoFrame
 
 from farm.faces.face import Face
 from farm.media.frame import EditableFrame
+from farm.media.stream import ColorTags
 from farm.models.session import SessionSettings
 from farm.models.store import ModelStore
 from farm.settings import ProcessorSettings
@@ -46,7 +49,11 @@ class ProcessorContext:
 
 
 class FrameProcessor(Protocol):
-    """One kind of work on faces."""
+    """One kind of work on faces.
+
+    A processor may say more of itself: `needs_faces = False` where nobody need look for faces, and
+    `between` where it makes frames (`FrameMaker`).
+    """
 
     name: ClassVar[str]
     """The name on the command line."""
@@ -70,3 +77,23 @@ class FrameProcessor(Protocol):
 
     def process(self, batch: Sequence[FaceFrame]) -> None:
         """Edit the frames of `batch` in place; how frames are batched must not show."""
+
+
+@runtime_checkable
+class FrameMaker(Protocol):
+    """A processor that makes frames between others, when all processors have worked on those."""
+
+    def start(self, context: ProcessorContext) -> None:
+        """Load models; called once per worker."""
+
+    def between(
+        self, first: VideoFrame, second: VideoFrame, phase: float, color: ColorTags
+    ) -> VideoFrame:
+        """Make a frame; the same two frames and phase give the same frame, whatever came before.
+
+        Args:
+            first: The frame before it; stays as it is.
+            second: The frame after it, of the same size and format; stays as it is.
+            phase: Where it lies, 0 to 1.
+            color: Tags of the stream.
+        """

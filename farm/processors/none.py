@@ -17,6 +17,7 @@ class PassThrough:
     name: ClassVar[str] = "none"
     needs_source: ClassVar[bool] = False
     needs_landmarks: ClassVar[bool] = False
+    needs_faces: ClassVar[bool] = False
     fails_closed: ClassVar[bool] = False
 
     def check(self, context: ProcessorContext) -> None:

@@ -5,11 +5,12 @@ The farm's own are found even where it is not installed. Not for: running proces
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from farm.errors import SettingsError
 from farm.names import unknown_name
-from farm.processors.base import FrameProcessor
+from farm.processors.base import FrameMaker, FrameProcessor
 
 GROUP = "facefarm.processors"
 _BUILT_IN = {
@@ -17,6 +18,7 @@ _BUILT_IN = {
     "face_anonymizer": "farm.processors.face_anonymizer:FaceAnonymizer",
     "face_swapper": "farm.processors.face_swapper:FaceSwapper",
     "face_enhancer": "farm.processors.face_enhancer:FaceEnhancer",
+    "frame_interpolator": "farm.processors.frame_interpolator:FrameInterpolator",
     "debug_overlay": "farm.processors.debug_overlay:DebugOverlay",
 }
 _FLAGS = ("needs_source", "needs_landmarks", "fails_closed")
@@ -47,6 +49,23 @@ def load_processor(name: str) -> FrameProcessor:
             f"({type(error).__name__}: {error}): mend or remove the package that has it"
         ) from error
     return _complete(name, entry, processor)
+
+
+def needs_faces(processor: FrameProcessor) -> bool:
+    """Whether frames are searched for faces for a processor."""
+    return bool(getattr(processor, "needs_faces", True))
+
+
+def frame_maker(names: Iterable[str]) -> FrameMaker | None:
+    """The processor among these that makes frames between others, not started; None for none.
+
+    Raises:
+        SettingsError: There are several, or a name is unknown.
+    """
+    makers = [each for each in map(load_processor, names) if isinstance(each, FrameMaker)]
+    if len(makers) > 1:
+        raise SettingsError("--frame-processor: only one can make frames between others")
+    return makers[0] if makers else None
 
 
 def _known() -> dict[str, EntryPoint]:

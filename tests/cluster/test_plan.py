@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from farm.job_folder import JobFolder
 from farm.media.index import VideoIndex, build_index
 from farm.media.ladder import encoder_ladder
 from farm.media.stream import StreamParameters
-from farm.settings import EncodeOn, RenderSettings
+from farm.settings import EncodeOn, ProcessorSettings, RenderSettings, ShapeSettings, TimeSettings
 from scheduler.encoders import EncoderPlan, plan_encoder
 from tests.media_maker import Studio
+from tests.model_maker import make_interpolator
 from tests.rendering import NOTHING
 from tests.scheduler.offers import gpu, node
 
@@ -92,6 +94,9 @@ def test_the_fingerprint_depends_on_nothing_but_what_the_pixels_depend_on(clip: 
         {"sha256": "cd"},
         {"span": (0.0, 10)},
         {"processors": replace(NOTHING, many_faces=True)},
+        {"time": TimeSettings(start=Fraction(1))},
+        {"time": TimeSettings(end=Fraction(1))},
+        {"time": TimeSettings(fps=Fraction(30))},
     ],
 )
 def test_the_fingerprint_changes_with_what_the_pixels_depend_on(
@@ -128,3 +133,33 @@ def test_workers_make_lossless_chunks_where_the_final_task_encodes(
     assert [path.name for path in request.chunk_paths][:1] == ["00000.chunk"]
     assert request.work_dir.parent == folder.path
     assert not request.video_only
+
+
+def test_a_trim_and_another_rate_go_together(clip: Path) -> None:
+    time = TimeSettings(start=Fraction(1, 2), end=Fraction(3, 2), fps=Fraction(10))
+    job = plan(clip, time=time)
+    assert len(job.frames.output) == 10
+    assert job.output.frame_rate == 10
+    assert job.chunks[-1].frame_stop == 10
+    assert any(note.startswith("trimmed: 30 of 60 frames") for note in job.notes)
+
+
+def test_an_interpolator_multiplies_frames_or_makes_those_of_a_rate(
+    clip: Path, media_studio: Studio, tmp_path: Path
+) -> None:
+    changes: dict[str, Any] = {
+        "processors": ProcessorSettings(names=("frame_interpolator",)),
+        "models": (("interpolator", make_interpolator(tmp_path / "flow.onnx")),),
+        "allow_unverified_models": True,
+    }
+    job = plan(clip, time=TimeSettings(interpolation=4), **changes)
+    assert len(job.frames.output) == 4 * 59 + 1
+    assert job.output.frame_rate == 4 * Fraction(30000, 1001)
+    assert list(job.faces.model_sha256) == ["flow.onnx"]
+    assert (job.faces.detector, job.faces.private) == ("none", False)
+    fast = plan(clip, time=TimeSettings(fps=Fraction(50)), **changes).frames.output
+    assert (fast.phases > 0).sum() > len(fast) / 3
+    woven = media_studio.path("interlaced.mp4")
+    with pytest.raises(SettingsError, match="add --deinterlace"):
+        plan(woven, **changes)
+    assert plan(woven, shape=ShapeSettings(deinterlace=True), **changes).chunks
