@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from farm.errors import ModelError, SettingsError
 from farm.faces.cascade import CascadeDetector
 from farm.faces.face import Face
+from farm.faces.open_batch import open_detector_session
 from farm.faces.scrfd import ScrfdDetector
 from farm.faces.yunet import YunetDetector
 from farm.models.catalogue import SCRFD, YUNET, ModelKind
@@ -107,7 +108,9 @@ def choose_detector(
     model = choose_model(asked, models, needs_landmarks=needs_landmarks)
     if model is None:
         return CascadeDetector()
-    return _of_session(asked, open_session(model.path, sessions), model)
+    opened = open_detector_session if sessions.on_device else open_session
+    session = opened(model.path, sessions)
+    return _of_session(asked, session, model)
 
 
 def _of_session(asked: str, session: Any, model: ModelFile) -> FaceDetector:

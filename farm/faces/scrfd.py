@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,8 +53,9 @@ class ScrfdDetector:
 
 def _blob(pictures_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
     """[n, 3, h, w] RGB, (value - 127.5) / 128."""
-    rgb = pictures_bgr[..., ::-1].transpose(0, 3, 1, 2)
-    return (rgb.astype(np.float32) - np.float32(127.5)) / np.float32(128)
+    size = (pictures_bgr.shape[2], pictures_bgr.shape[1])
+    blob = cv2.dnn.blobFromImages(list(pictures_bgr), 1 / 128, size, (127.5,) * 3, swapRB=True)
+    return np.asarray(blob, np.float32)
 
 
 def _decode(outputs: Outputs, canvas: tuple[int, int]) -> list[Candidates]:

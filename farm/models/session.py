@@ -20,6 +20,10 @@ from typing import Any
 import numpy as np
 
 from farm.errors import ModelError, ProviderError
+from farm.models.device_session import Buffers, DeviceSession
+from farm.models.engines import engine_dir
+from farm.models.placement import RECORD_PLACEMENT, require_placement
+from farm.models.store import default_models_dir
 from farm.names import require_known
 
 log = logging.getLogger(__name__)
@@ -37,6 +41,14 @@ PROVIDERS: dict[str, str] = {
 """Short name to onnxruntime's name, best first."""
 
 MAX_BATCH = 32
+_DEVICE_NAMES = {
+    "tensorrt": "cuda",
+    "cuda": "cuda",
+    "migraphx": None,
+    "rocm": None,
+    "directml": None,
+}
+"""Providers of devices, and onnxruntime's name of the device where buffers can stay on it."""
 _DAMAGED = frozenset({"InvalidProtobuf", "InvalidGraph", "NoSuchFile", "NoModel"})
 _FIX = {
     "tensorrt": "install TensorRT's libraries, or take --execution-provider cuda",
@@ -58,6 +70,19 @@ class SessionSettings:
     threads: int
     """Threads of one network on the CPU; other providers use them for what stays on the CPU."""
     device_id: int = 0
+    batch: int = MAX_BATCH
+    """Items that go through a network together on a device, where memory allows it."""
+    tensor_float: bool = True
+    """Whether CUDA may round what it multiplies to 19 bits (TF32), as it does by default."""
+    cuda_graphs: bool = False
+    """Whether CUDA records the work of a batch once and replays it."""
+    engines: Path | None = None
+    """Where TensorRT keeps what it builds; None takes a folder below the user's cache."""
+
+    @property
+    def on_device(self) -> bool:
+        """Whether networks run elsewhere than on the CPU's own cores and memory."""
+        return self.provider in _DEVICE_NAMES
 
     def __post_init__(self) -> None:
         require_known("--execution-provider", self.provider, PROVIDERS)
@@ -111,11 +136,14 @@ def batch_size(frames: int, threads: int) -> int:
 
 
 def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
-    """An `onnxruntime.InferenceSession` of `model` on exactly the provider of `settings`.
+    """A session of `model` on exactly the provider of `settings`.
+
+    An `onnxruntime.InferenceSession`, on a device within a `DeviceSession`.
 
     Raises:
         ModelError: The file cannot be read or is no ONNX model.
-        ProviderError: The provider is not there or did not load.
+        ProviderError: The provider is not there, did not load, or left most of the graph to the
+            CPU.
     """
     runtime = _runtime()
     _require_built_in(settings.provider)
@@ -124,13 +152,23 @@ def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
         session = runtime.InferenceSession(
             model if isinstance(model, bytes) else str(model),
             sess_options=_options(runtime, settings),
-            providers=_provider_list(settings),
+            providers=_provider_list(settings, model),
             enable_fallback=False,
         )
     except Exception as error:
         raise _open_error(model, settings.provider, error) from error
     _require_loaded(session.get_providers(), settings.provider)
-    return session
+    if not settings.on_device:
+        return session
+    require_placement(session, settings.provider, _said_name(model))
+    return on_device(session, settings)
+
+
+def on_device(session: Any, settings: SessionSettings) -> DeviceSession:
+    """A session with the batches and buffers of a device."""
+    name = _DEVICE_NAMES.get(settings.provider)
+    bound = None if name is None else Buffers(session, name, settings.device_id)
+    return DeviceSession(session, batch=settings.batch, bound=bound)
 
 
 def _options(runtime: ModuleType, settings: SessionSettings) -> Any:
@@ -142,25 +180,50 @@ def _options(runtime: ModuleType, settings: SessionSettings) -> Any:
     options.log_severity_level = 3
     # Threads that spin while they wait would take the cores of the decoder and the encoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if settings.on_device:
+        options.add_session_config_entry(RECORD_PLACEMENT, "1")
     return options
 
 
-def _provider_list(settings: SessionSettings) -> list[tuple[str, dict[str, str]]]:
+def _provider_list(
+    settings: SessionSettings, model: Path | bytes
+) -> list[tuple[str, dict[str, str]]]:
     """The provider asked for first; behind it only what may take nodes that it cannot run."""
     device = {"device_id": str(settings.device_id)}
-    cuda = (PROVIDERS["cuda"], {**device, "cudnn_conv_algo_search": "HEURISTIC"})
     cpu: tuple[str, dict[str, str]] = (PROVIDERS["cpu"], {})
     match settings.provider:
         case "cpu":
             return [cpu]
         case "cuda":
-            return [cuda, cpu]
+            return [(PROVIDERS["cuda"], device | _cuda_options(settings)), cpu]
         case "tensorrt":
-            return [(PROVIDERS["tensorrt"], device), cuda, cpu]
+            rtx = device | _tensorrt_options(settings, model)
+            cuda = device | _cuda_options(settings)
+            return [(PROVIDERS["tensorrt"], rtx), (PROVIDERS["cuda"], cuda), cpu]
         case "rocm" | "migraphx" | "directml":
             return [(PROVIDERS[settings.provider], device), cpu]
         case _:
             return [(PROVIDERS[settings.provider], {}), cpu]
+
+
+def _cuda_options(settings: SessionSettings) -> dict[str, str]:
+    return {
+        "cudnn_conv_algo_search": "HEURISTIC",
+        "use_tf32": str(int(settings.tensor_float)),
+        "enable_cuda_graph": str(int(settings.cuda_graphs)),
+    }
+
+
+def _tensorrt_options(settings: SessionSettings, model: Path | bytes) -> dict[str, str]:
+    """Engines take minutes to build, so they are kept."""
+    base = settings.engines or default_models_dir().parent / "engines"
+    folder = str(engine_dir(base, model, settings.device_id))
+    return {
+        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_path": folder,
+        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_path": folder,
+    }
 
 
 def _require_built_in(short: str) -> None:
@@ -186,9 +249,12 @@ def _open_error(model: Path | bytes, short: str, error: Exception) -> ModelError
     """The farm's error for what onnxruntime raised while a session was opened."""
     reason = " ".join(str(error).split())[:200]
     if short == "cpu" or type(error).__name__ in _DAMAGED:
-        what = "a model" if isinstance(model, bytes) else str(model)
-        return ModelError(f"{what} is not an ONNX model that can be run: {reason}")
+        return ModelError(f"{_said_name(model)} is not an ONNX model that can be run: {reason}")
     return ProviderError(f"--execution-provider {short} did not load: {reason}; {_fix(short)}")
+
+
+def _said_name(model: Path | bytes) -> str:
+    return "a model" if isinstance(model, bytes) else str(model)
 
 
 def _fix(short: str) -> str:
