@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 import ray
 
-from actors.finisher import run_finisher
+from actors.finisher import RemoteFinisher
 from actors.pool import WorkerPool
 from actors.shipping import PacketShipper
 from cluster.encoding import EncoderPicker, start_picker
@@ -167,10 +167,12 @@ class _Render:
         folder = self._folder(plan)
         try:
             while True:
+                request = finish_request(self._settings, self._span, plan, folder)
                 try:
-                    self._render_chunks(plan, folder)
-                    self._say_content()
-                    report = self._finish(plan, folder)
+                    with RemoteFinisher(request, plan.encoding.node) as finisher:
+                        self._render_chunks(plan, folder, finisher)
+                        self._say_content()
+                        report = self._finish(plan, finisher)
                     break
                 except EncoderError as error:
                     plan = self._step_down(plan, folder, picker, error)
@@ -180,6 +182,7 @@ class _Render:
             raise
         except BaseException:
             # Other errors may be gone the next time: what was rendered is kept.
+            folder.remove_final_dir()
             if not folder.has_chunks or self._span:
                 folder.remove()
             raise
@@ -249,14 +252,15 @@ class _Render:
         self._say_plan(following)
         return following
 
-    def _render_chunks(self, plan: JobPlan, folder: JobFolder) -> None:
-        """Render what is not there yet."""
+    def _render_chunks(self, plan: JobPlan, folder: JobFolder, finisher: RemoteFinisher) -> None:
+        """Render what is not there yet; a final encoder follows as chunks are done."""
         ready = folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks])
         if ready:
             count = f"{len(ready)} of {len(plan.chunks)}"
             self._tally.note(f"{count} chunks were finished before: going on")
         for header in ready.values():
             self._tally.add_finished(header)
+            finisher.chunk_done(header.chunk_index)
         self._refuse(plan)
         todo = [chunk for chunk in plan.chunks if chunk.chunk_index not in ready]
         if not todo:
@@ -267,7 +271,7 @@ class _Render:
         dispatch = Dispatch(todo, keyframes, workers=plan.workers.workers)
         try:
             self._stop.can_drain = True
-            self._run_pool(plan, folder, dispatch)
+            self._run_pool(plan, folder, dispatch, finisher)
         finally:
             self._stop.can_drain = False
         self._tally.render_s += time.monotonic() - began
@@ -275,7 +279,9 @@ class _Render:
             done = len(folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks]))
             raise Interrupted(f"{done} of {len(plan.chunks)} chunks are finished and kept")
 
-    def _run_pool(self, plan: JobPlan, folder: JobFolder, dispatch: Dispatch) -> None:
+    def _run_pool(
+        self, plan: JobPlan, folder: JobFolder, dispatch: Dispatch, finisher: RemoteFinisher
+    ) -> None:
         """Let workers render until all is done or the user wants it to end."""
 
         def done(worker: int, result: ChunkResult) -> None:
@@ -284,6 +290,7 @@ class _Render:
                 raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
             self._tally.add(worker, result)
             self._refuse(plan)
+            finisher.chunk_done(result.chunk_index)
 
         setup = render_setup(self._settings, plan, folder)
         with PacketReader(plan.index) as reader, WorkerPool(setup, plan.workers) as pool:
@@ -309,11 +316,9 @@ class _Render:
             self._tally.note("finishing the chunks in hand; Ctrl-C again stops at once")
         return self._stop.asked
 
-    def _finish(self, plan: JobPlan, folder: JobFolder) -> FinishReport:
+    def _finish(self, plan: JobPlan, finisher: RemoteFinisher) -> FinishReport:
         self._observer.stage(Stage.FINAL, "joining")
-        report = run_finisher(
-            finish_request(self._settings, self._span, plan, folder),
-            plan.encoding.node,
+        report = finisher.run(
             lambda n: self._observer.stage(
                 Stage.FINAL, f"encoding: {n} of {len(plan.frames.output)}" if n else "joining"
             ),

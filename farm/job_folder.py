@@ -78,6 +78,10 @@ class JobFolder:
         folder.mkdir(exist_ok=True)
         return folder
 
+    def remove_final_dir(self) -> None:
+        """Delete what the final task had begun."""
+        shutil.rmtree(self.path / _FINAL, ignore_errors=True)
+
     def finished(self, ranges: Sequence[tuple[int, int]]) -> dict[int, ChunkHeader]:
         """Return the whole chunks of this job that are there; others are deleted.
 
@@ -147,7 +151,7 @@ class JobFolder:
         """Delete what was being written when a run was killed."""
         for path in self._files(_HALF_WRITTEN):
             path.unlink(missing_ok=True)
-        shutil.rmtree(self.path / _FINAL, ignore_errors=True)
+        self.remove_final_dir()
 
     def _clear_encoders(self) -> None:
         """Delete what is known of encoders that broke, and what they made."""

@@ -34,7 +34,8 @@ from farm.media.containers import (
 )
 from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import find_ffmpeg
-from farm.media.final_encode import encode_whole
+from farm.media.final_encode import WholeOrder, encode_whole
+from farm.media.final_feed import WholeEncoding
 from farm.media.final_task import (
     FinalTask,
     SourceFacts,
@@ -89,6 +90,16 @@ class FinishRequest:
     work_dir: Path
 
     @property
+    def whole_order(self) -> WholeOrder:
+        """What the final encoder is to make of lossless chunks."""
+        return WholeOrder(
+            folder=self.work_dir,
+            choice=self.encoder,
+            stream=self.stream,
+            total=len(self.times),
+        )
+
+    @property
     def temporary(self) -> Path:
         """The output until it is complete; whoever ends a final task by force deletes it."""
         job = hashlib.sha256(str(self.work_dir.absolute()).encode()).hexdigest()[:12]
@@ -104,18 +115,23 @@ class FinishReport:
     notes: tuple[str, ...]
     """What the container could not hold, and what was left out."""
     encode_s: float
-    """Encoding the whole; 0 where the workers encoded."""
+    """Encoding the whole, as far as it was waited for; 0 where the workers encoded."""
     final_s: float
     """Joining and the ffmpeg task."""
     verify_s: float
 
 
-def finish(request: FinishRequest, progress: Progress | None = None) -> FinishReport:
+def finish(
+    request: FinishRequest,
+    progress: Progress | None = None,
+    whole: WholeEncoding | None = None,
+) -> FinishReport:
     """Make the output from chunk files and put it in place.
 
     Args:
         request: What to do.
         progress: Called with frames encoded and frames in all while `final` encodes.
+        whole: The encoding of the whole that was begun before; it has been fed all chunks.
 
     Raises:
         SettingsError: the container does not take the codec, or the output exists already.
@@ -133,7 +149,7 @@ def finish(request: FinishRequest, progress: Progress | None = None) -> FinishRe
     temporary = request.temporary
     scratch.append(temporary)
     try:
-        return _finish(request, rules, binary, chunks, temporary, scratch, progress)
+        return _finish(request, rules, binary, chunks, temporary, scratch, progress, whole)
     except OSError as error:
         raise _disk_error(error, request) from error
     finally:
@@ -150,16 +166,12 @@ def _finish(
     temporary: Path,
     scratch: list[Path],
     progress: Progress | None,
+    whole: WholeEncoding | None,
 ) -> FinishReport:
     began = time.monotonic()
     if request.encode_on is EncodeOn.FINAL:
-        parts = encode_whole(
-            chunks,
-            request.work_dir,
-            choice=request.encoder,
-            stream=request.stream,
-            progress=progress,
-        )
+        order = request.whole_order
+        parts = whole.parts() if whole else encode_whole(chunks, order, progress)
         scratch.extend(parts)
         chunks = read_chunks(parts, len(request.times))
     encoded = time.monotonic()

@@ -7,9 +7,12 @@ and verifying are the same for both ways. Not for: joining (`farm.media.join`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from av.video.frame import VideoFrame
 
 from farm.errors import ChunkError
 from farm.media.chunk_decode import decode_packets
@@ -24,62 +27,115 @@ _LEAST_FRAMES = 48
 """Frames of the shortest part."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeOrder:
+    """What is to be made of all chunks together."""
+
+    folder: Path
+    """Where the parts are written, and what a first pass notes."""
+    choice: EncoderChoice
+    stream: StreamParameters
+    """The stream of the output."""
+    total: int
+    """Frames of all chunks."""
+
+
 def encode_whole(
-    chunks: tuple[Chunk, ...],
-    folder: Path,
-    *,
-    choice: EncoderChoice,
-    stream: StreamParameters,
-    progress: Progress | None = None,
+    chunks: Iterable[Chunk], order: WholeOrder, progress: Progress | None = None
 ) -> tuple[Path, ...]:
     """Decode lossless chunks and encode all their frames in one stream, cut at its keyframes.
 
     Args:
-        chunks: In order, without gaps.
-        folder: Where the parts are written.
-        choice: The encoder of the output.
-        stream: The source's stream.
-        progress: Called with frames done and frames in all.
+        chunks: In order, without gaps; may still be rendered while the first ones are encoded.
+        order: What is to be made of them.
+        progress: Called with frames done and frames in all, in each pass.
 
     Raises:
         ChunkError: a chunk does not decode to its frames.
         EncoderError: the encoder broke.
     """
-    total = sum(each.header.frame_count for each in chunks)
-    encoder = ChunkEncoder(choice, _decoded(stream, chunks[0].header), stream.frame_rate)
-    parts = _Parts(folder, encoder, choice, stream, chunks[0].header.fingerprint)
-    done = 0
+    if not order.choice.two_pass:
+        return _encode(chunks, order, order.choice, progress)
+    seen: list[Chunk] = []
+    notes = order.folder / "passes.log"
+    first = passed(order.choice, 1, notes)
+    encoder, count = None, 0
     for chunk in chunks:
-        for frame in decode_packets(read_packets(chunk.path), chunk.header):
-            parts.add(encoder.encode(frame, done))
+        seen.append(chunk)
+        encoder = encoder or _open(chunk, order, first)
+        for frame in _frames(chunk):
+            encoder.encode(frame, count)
+            encoder.seen.forget(1)
+            count += 1
+            if progress is not None:
+                progress(count, order.total)
+    if encoder is not None:
+        encoder.flush()
+    return _encode(seen, order, passed(order.choice, 2, notes), progress)
+
+
+def passed(choice: EncoderChoice, number: int, notes: Path) -> EncoderChoice:
+    """The choice for one of two passes; the first writes notes, the second reads them.
+
+    Source: the options `pass` and `stats` of x264 and x265, and `stats` of libavcodec's wrapper.
+    """
+    options = dict(choice.options)
+    params = f"{choice.encoder}-params".removeprefix("lib")
+    options[params] = f"{options[params]}:pass={number}"
+    if choice.encoder == "libx265":
+        escaped = re.sub(r"([\\':=])", r"\\\1", str(notes))
+        options[params] += f":stats={escaped}"
+    else:
+        options["stats"] = str(notes)
+    return replace(choice, options=tuple(sorted(options.items())))
+
+
+def _encode(
+    chunks: Iterable[Chunk],
+    order: WholeOrder,
+    choice: EncoderChoice,
+    progress: Progress | None,
+) -> tuple[Path, ...]:
+    """Encode all frames and write the parts."""
+    parts, done = None, 0
+    for chunk in chunks:
+        parts = parts or _Parts(order, _open(chunk, order, choice), chunk.header.fingerprint)
+        for frame in _frames(chunk):
+            parts.add(parts.encoder.encode(frame, done))
             done += 1
             if progress is not None:
-                progress(done, total)
-        expected = chunk.header.frame_start + chunk.header.frame_count
-        if done != expected:
-            raise ChunkError(
-                f"{chunk.path}: {done} of {expected} frames decode; "
-                "delete it and run the command again"
-            )
-    parts.add(encoder.flush())
+                progress(done, order.total)
+    if parts is None:
+        return ()
+    parts.add(parts.encoder.flush())
     return parts.close()
+
+
+def _open(chunk: Chunk, order: WholeOrder, choice: EncoderChoice) -> ChunkEncoder:
+    """Open the encoder for frames as the first chunk gives them."""
+    stream = order.stream
+    return ChunkEncoder(choice, _decoded(stream, chunk.header), stream.frame_rate)
+
+
+def _frames(chunk: Chunk) -> Iterator[VideoFrame]:
+    """All frames of a chunk, decoded on as many threads as help."""
+    count = 0
+    for frame in decode_packets(read_packets(chunk.path), chunk.header, threads=0):
+        count += 1
+        yield frame
+    if count != chunk.header.frame_count:
+        raise ChunkError(
+            f"{chunk.path}: {count} of {chunk.header.frame_count} frames decode; "
+            "delete it and run the command again"
+        )
 
 
 class _Parts:
     """Writes what the encoder makes as chunk files, each from a keyframe to before another."""
 
-    def __init__(
-        self,
-        folder: Path,
-        encoder: ChunkEncoder,
-        choice: EncoderChoice,
-        stream: StreamParameters,
-        fingerprint: str,
-    ) -> None:
-        self._folder = folder
-        self._encoder = encoder
-        self._choice = choice
-        self._stream = stream
+    def __init__(self, order: WholeOrder, encoder: ChunkEncoder, fingerprint: str) -> None:
+        self.encoder = encoder
+        self._order = order
         self._fingerprint = fingerprint
         self._start = 0
         self._pending: list[EncodedPacket] = []
@@ -115,9 +171,10 @@ class _Parts:
             "frame_count": count,
             "fingerprint": self._fingerprint,
         }
-        header = chunk_header(self._encoder, self._choice, self._stream, packets, fields)
-        self._encoder.seen.forget(count)
-        path = self._folder / f"final-{len(self._paths):05d}.chunk"
+        order = self._order
+        header = chunk_header(self.encoder, order.choice, order.stream, packets, fields)
+        self.encoder.seen.forget(count)
+        path = order.folder / f"final-{len(self._paths):05d}.chunk"
         write_chunk(path, header, packets)
         self._paths.append(path)
         self._start, self._pending = start + count, []

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from actors.finisher import Finisher
 from cluster.inventory import Inventory
 from cluster.render import render_video
 from farm.errors import EncoderError, SetupError
-from farm.media.final import FinishReport, FinishRequest, finish
+from farm.media.final import FinishReport, FinishRequest
 from farm.observer import NullObserver
 from farm.report import RenderReport
 from farm.settings import EncodeOn, EncoderSettings, RenderSettings
@@ -58,7 +59,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ray = FakeRay()
     for module in ("actors.pool", "actors.trials", "cluster.render"):
         monkeypatch.setattr(f"{module}.ray", ray)
-    monkeypatch.setattr("cluster.render.run_finisher", finish_here)
+    monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
     yield SimpleNamespace(
         inventory=lambda _: Inventory(offers=(replace(node(cores=2), node_id=NODE),)),
         nodes=lambda: (NODE,),
@@ -67,8 +68,32 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ray.close()
 
 
-def finish_here(request: FinishRequest, node: str | None, progress: Any) -> FinishReport:
-    return finish(request, lambda done, _: progress(done))
+class FinisherHere:
+    """The final task in this process."""
+
+    def __init__(self, request: FinishRequest, node: str | None) -> None:
+        on_final = request.encode_on is EncodeOn.FINAL
+        self._actor = Finisher(request.whole_order if on_final else None)
+        self._request = request
+
+    def __enter__(self) -> FinisherHere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._actor.stop()
+
+    def chunk_done(self, chunk_index: int) -> None:
+        self._actor.feed(chunk_index, self._request.chunk_paths[chunk_index])
+
+    def run(self, progress: Any) -> FinishReport:
+        return self._actor.finish(self._request)
+
+
+class Unplugged(FinisherHere):
+    """Dies when all chunks are rendered."""
+
+    def run(self, progress: Any) -> FinishReport:
+        raise KeyboardInterrupt
 
 
 @pytest.fixture
@@ -165,21 +190,17 @@ def test_the_next_run_does_not_begin_with_an_encoder_that_broke(
     runtime: Any, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pretend_hardware(monkeypatch, fault=dying(TRIAL + 20))
-    monkeypatch.setattr("cluster.render.run_finisher", _unplugged)
+    monkeypatch.setattr("cluster.render.RemoteFinisher", Unplugged)
     output = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         render(runtime, clip, output)
-    monkeypatch.setattr("cluster.render.run_finisher", finish_here)
+    monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
     pretend_hardware(monkeypatch)
     watcher = Watcher()
     report = render(runtime, clip, output, watcher)
     assert report.encoder == "libx264"
     assert watcher.encoders == ["libx264"]
     assert "chunks were finished before" in watcher.said
-
-
-def _unplugged(*_: Any) -> FinishReport:
-    raise KeyboardInterrupt
 
 
 def test_an_encoder_that_is_named_is_not_replaced(
@@ -192,3 +213,12 @@ def test_an_encoder_that_is_named_is_not_replaced(
     with pytest.raises(EncoderError, match="the driver is gone"):
         render(runtime, clip, output, video_encoder="h264_nvenc")
     assert not output.exists()
+
+
+def test_a_rate_is_spent_by_one_encoder_and_shows_the_same_frames(
+    runtime: Any, clip: Path, tmp_path: Path
+) -> None:
+    encoding = EncoderSettings(bitrate="300k", two_pass=True)
+    watcher, output = Watcher(), tmp_path / "out.mp4"
+    report = render(runtime, clip, output, watcher, encoding=encoding)
+    assert (report.encoder, stamps_of(output)) == ("libx264", stamps_of(clip))
