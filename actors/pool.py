@@ -28,6 +28,7 @@ from farm.errors import (
     JobError,
     ProviderError,
 )
+from farm.faces.casting import CastRows
 from farm.media.plan import FramePlan
 from scheduler.dispatch import Dispatch
 from scheduler.instructions import (
@@ -62,8 +63,16 @@ class _Attempt:
 class WorkerPool:
     """The workers of one job. Use as a context manager: leaving it ends them."""
 
-    def __init__(self, setup: RenderSetup, plan: WorkerPlan) -> None:
+    def __init__(self, setup: RenderSetup, plan: WorkerPlan, rows: CastRows | None = None) -> None:
+        """Take the job.
+
+        Args:
+            setup: What every worker must know.
+            plan: The seats of the workers.
+            rows: The face table, of which each chunk is given its rows; None without one.
+        """
         self._setup = setup
+        self._rows = rows
         self._plan = plan
         self._seats: dict[int, WorkerSeat] = {}
         self._vacant: list[WorkerSeat] = []
@@ -321,6 +330,7 @@ class WorkerPool:
                 packet_start=order.packet_start,
                 shipped_from=begin,
                 proven=order.proven,
+                rows=self._rows,
             ),
             starts=tuple(start for start, _ in blocks),
             refs=tuple(ref for _, ref in blocks),

@@ -6,13 +6,20 @@ Not for: deciding which attempt (`scheduler.dispatch`) or shipping its packets (
 from __future__ import annotations
 
 from farm.chunk_task import ChunkTask, Shown
+from farm.faces.casting import CastRows
 from farm.media.decode import DecodeRequest
 from farm.media.plan import FramePlan
 from scheduler.chunks import Chunk
 
 
 def chunk_task(
-    chunk: Chunk, plan: FramePlan, *, packet_start: int, shipped_from: int, proven: bool
+    chunk: Chunk,
+    plan: FramePlan,
+    *,
+    packet_start: int,
+    shipped_from: int,
+    proven: bool,
+    rows: CastRows | None = None,
 ) -> ChunkTask:
     """Say what a worker needs to know of a chunk.
 
@@ -22,6 +29,7 @@ def chunk_task(
         packet_start: The keyframe to decode from.
         shipped_from: The first packet that is shipped.
         proven: See `DecodeRequest.proven`.
+        rows: The face table, None without one.
     """
     output, frames = plan.output, slice(chunk.frame_start, chunk.frame_stop)
     sources = output.needed[chunk.decode_start : chunk.decode_stop]
@@ -49,4 +57,5 @@ def chunk_task(
             held_from=chunk.held_from - chunk.decode_start,
         ),
         looks=tuple((looks - chunk.decode_start).tolist()),
+        faces=None if rows is None else rows.of(sources.tolist()),
     )

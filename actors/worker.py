@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 import ray
 
+from farm.analyse import ChunkAnalyser
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup
 from farm.errors import ChunkError
 from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlierError
@@ -91,7 +92,7 @@ class ChunkWorker:
         self._setup = setup
         self._devices = devices
         self._get = get
-        self._renderer: ChunkRenderer | None = None
+        self._renderer: ChunkRenderer | ChunkAnalyser | None = None
         self._turn = threading.Condition()
         self._next_ticket = 0
         self._fetched = 0
@@ -108,7 +109,8 @@ class ChunkWorker:
             # CUDA reads it when it is used first, which is later.
             os.environ[_VISIBLE] = self._devices
         if self._renderer is None:
-            self._renderer = ChunkRenderer(self._setup)
+            kind = ChunkAnalyser if self._setup.analyse else ChunkRenderer
+            self._renderer = kind(self._setup)
         return WorkerFacts(
             pid=os.getpid(),
             node=os.uname().nodename,

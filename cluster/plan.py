@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from cluster.analysis import AnalysisPlan, frame_finder, plan_analysis
 from cluster.encoding import PickEncoder
 from cluster.inventory import Inventory
 from farm.content import EVERY_S
 from farm.decide import FaceDecision, decide
 from farm.environment import farm_version, installed_version
 from farm.errors import ProviderError, SettingsError
+from farm.faces.table import ClipFacts, FaceTable
+from farm.faces.table_file import TableDocument, table_text
 from farm.job_folder import fingerprint
 from farm.media.encoders import EncoderChoice, intermediate_encoder
 from farm.media.index import VideoIndex
@@ -50,6 +53,11 @@ class JobPlan:
     encoding: EncoderPlan
     faces: FaceDecision
     workers: WorkerPlan
+    analysis: AnalysisPlan | None
+    """What is looked at before the render, None for nothing."""
+    table: FaceTable | None
+    """The face table that was given to render from."""
+    clip: ClipFacts
     input_sha256: str
     pixels: str
     """Hash of everything that the pixels depend on before they are encoded."""
@@ -118,9 +126,21 @@ def plan_job(
     chunks = cut_chunks(index, frames, settings.chunk_seconds)
     reshape = reshape_of(index.stream, settings.shape)
     output = _at_rate(output_stream(index.stream, reshape), frames)
+    clip = ClipFacts(
+        name=index.path.name,
+        sha256=input_sha256,
+        width=faces.job.frame_size[0],
+        height=faces.job.frame_size[1],
+        frames=len(frames.packets),
+    )
+    analysis = None
+    if faces.job.analysis is not None:
+        analysis = plan_analysis(index, frames, settings.analysis, settings.chunk_seconds)
+    table = None if faces.table is None else _given_table(faces.table, clip, frames)
     workers = plan_workers(inventory.offers, _wish(settings, len(chunks), faces))
     identity = _identity(settings, index, frames, chunks, faces, workers)
-    pixels = fingerprint((input_sha256, *identity))
+    given = _table_identity(settings, faces, table)
+    pixels = fingerprint((input_sha256, *identity, *given))
     asked = (settings.video_encoder, settings.video_quality, settings.encoding, settings.encode_on)
     request = fingerprint((pixels, *asked))
     return JobPlan(
@@ -132,6 +152,9 @@ def plan_job(
         encoding=pick(request, output, {seat.node_id for seat in workers.seats}),
         faces=faces,
         workers=workers,
+        analysis=analysis,
+        table=table,
+        clip=clip,
         input_sha256=input_sha256,
         pixels=pixels,
         request=request,
@@ -171,6 +194,27 @@ def _at_rate(stream: StreamParameters, frames: FramePlan) -> StreamParameters:
     """Return the stream with the frame rate that it has in the output."""
     rate = frames.output.rate
     return stream if rate is None else replace(stream, frame_rate=rate)
+
+
+def _given_table(document: TableDocument, clip: ClipFacts, frames: FramePlan) -> FaceTable:
+    """Return the table to render from.
+
+    Raises:
+        InputError: It was made from another clip.
+    """
+    table = document.table(frame_finder(frames.times))
+    table.check_fits(clip, document.name)
+    return table
+
+
+def _table_identity(
+    settings: RenderSettings, faces: FaceDecision, table: FaceTable | None
+) -> tuple[object, ...]:
+    """Return what the pixels depend on where faces come out of a table."""
+    if not faces.job.reads_table:
+        return ()
+    given = None if table is None else table_text(table).encode()
+    return (given, faces.wanted, faces.job.analysis, settings.analysis)
 
 
 def _wish(settings: RenderSettings, chunks: int, faces: FaceDecision) -> WorkerWish:
@@ -227,6 +271,8 @@ def decide_faces(
         threads,
         index,
         lambda n: progress(f"looking for a face: frame {n}"),
+        selection=settings.selection,
+        analysis=settings.analysis,
     )
 
 
@@ -264,7 +310,9 @@ def _identity(
         settings.nsfw_filter,
         job.settings,
         job.source_embedding,
-        job.reference,
+        job.references,
+        job.least_likeness,
+        job.more_sources,
         _provider_rule(settings, faces, workers),
         faces.model_sha256,
         frames.packets.tobytes(),

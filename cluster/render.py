@@ -6,49 +6,34 @@ Not for: the steps themselves, which live in `farm`, `scheduler` and `actors`, o
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack, nullcontext
 from dataclasses import replace
-from functools import partial
-from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
-import ray
 
 from actors.finisher import RemoteFinisher
-from actors.pool import WorkerPool
-from actors.shipping import PacketShipper
+from cluster.analysis import frame_finder
 from cluster.encoding import EncoderPicker, start_picker
-from cluster.inventory import questions_for
+from cluster.job import VideoJob
 from cluster.orders import finish_request, render_setup
-from cluster.plan import JobPlan, Span, decide_faces, plan_job
+from cluster.plan import JobPlan, Span, decide_faces
 from cluster.runtime import RayRuntime
-from cluster.tally import Tally
-from farm.chunk_task import ChunkResult, LostFramesError
-from farm.content import check_source_content, refusal
-from farm.decide import check_processors
-from farm.errors import ChunkError, ContentError, EncoderError, InputError, Interrupted
+from farm.chunk_task import ChunkResult
+from farm.content import refusal
+from farm.decide import FaceDecision, check_processors
+from farm.errors import ContentError, EncoderError, InputError, Interrupted
+from farm.faces.casting import CastRows
 from farm.image_names import is_sequence
-from farm.job_folder import JobFolder, default_job_dir
+from farm.job_folder import JobFolder
 from farm.media.final import FinishReport
-from farm.media.index import IndexClass, VideoIndex, build_index
-from farm.media.listing import FrameListing, list_frames
-from farm.media.packets import PacketReader
-from farm.media.probe import check_video
+from farm.media.index import VideoIndex
+from farm.media.listing import FrameListing
 from farm.memory import PeakMemory
-from farm.models.hashes import sha256_of
 from farm.observer import RenderObserver
 from farm.report import RenderReport, Stage
-from farm.settings import EncodeOn, EncoderSettings, OnChange, RenderSettings
+from farm.settings import EncodeOn, EncoderSettings, RenderSettings
 from farm.stop import StopRequest
-from scheduler.dispatch import Dispatch
-
-Value = TypeVar("Value")
-_SPARE_STORE_BYTES = 16 << 20
+from farm.who import cast, gap_notes
 
 
 def render_video(
@@ -76,8 +61,8 @@ def render_video(
         FarmError: The job cannot be done; nothing is under the output's name.
     """
     with PeakMemory() as peak:
-        render = _Render(for_images(settings), observer, span, stop or StopRequest())
-        return render.run(runtime, peak)
+        render = _Render(for_images(settings), observer, span, stop or StopRequest(), peak)
+        return render.run(runtime)
 
 
 def for_images(settings: RenderSettings) -> RenderSettings:
@@ -94,7 +79,7 @@ def for_images(settings: RenderSettings) -> RenderSettings:
     )
 
 
-class _Render:
+class _Render(VideoJob[RenderReport]):
     """The state of one `render_video`."""
 
     def __init__(
@@ -103,57 +88,25 @@ class _Render:
         observer: RenderObserver,
         span: Span | None,
         stop: StopRequest,
+        peak: PeakMemory,
     ) -> None:
-        self._settings = settings
-        self._observer = observer
-        self._span = span
-        self._stop = stop
-        self._tally = Tally(observer)
+        super().__init__(settings, observer, span, stop)
+        self._began = time.monotonic()
+        self._peak = peak
 
-    def run(self, given: RayRuntime | None, peak: PeakMemory) -> RenderReport:
-        """Start Ray while the file is read, then do the job."""
-        began, settings = time.monotonic(), self._settings
-        check_processors(settings.processors, settings.sources)
-        check_video(settings.target, settings.video_stream)
-        indexing = _in_background(partial(_timed_index, settings.target, settings.video_stream))
-        digest = _in_background(partial(sha256_of, settings.target))
-        with ExitStack() as stack:
-            with self._tally.stage(Stage.START, "Ray"):
-                own = RayRuntime(settings.address, settings.workers)
-                runtime = stack.enter_context(nullcontext(given) if given else own)
-            index, self._tally.stage_s[Stage.INDEX] = indexing.result()
-            plan, finish = self._with_ray(index, runtime, digest)
-        self._tally.stage_s[Stage.FINAL] = finish.encode_s + finish.final_s
-        self._tally.stage_s[Stage.VERIFY] = finish.verify_s
-        self._tally.stage_s[Stage.TOTAL] = time.monotonic() - began
-        return self._tally.report(plan, finish, settings.output, peak.peak_bytes)
+    def _check(self) -> None:
+        check_processors(self._settings.processors, self._settings.sources)
 
-    def _with_ray(
-        self, index: VideoIndex, runtime: RayRuntime, digest: Future[str]
-    ) -> tuple[JobPlan, FinishReport]:
-        """List, plan, render and finish; once more with a listing where the index proved wrong."""
-        listing = self._list(index) if index.index_class is IndexClass.UNTRUSTED else None
-        try:
-            return self._job(index, listing, runtime, digest)
-        except LostFramesError as error:
-            if listing is not None:
-                raise ChunkError(f"{error.message}; run the command again") from error
-            self._tally.note(f"{error.message} as the index promised: listing all frames")
-            self._tally.begin_chunks()
-            index = replace(
-                index,
-                index_class=IndexClass.UNTRUSTED,
-                damage=("some frames do not decode cleanly",),
-            )
-            return self._job(index, self._list(index), runtime, digest)
+    def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
+        return decide_faces(self._settings, index, say)
 
-    def _list(self, index: VideoIndex) -> FrameListing:
-        with self._tally.stage(Stage.INDEX, "listing frames"):
-            return list_frames(
-                index,
-                lambda n: self._observer.stage(Stage.INDEX, f"listing frames: {n}"),
-                any_shape=self._settings.shape.on_change is OnChange.SCALE,
-            )
+    def _report(self, plan: JobPlan, finish: FinishReport) -> RenderReport:
+        """Return the report of the finished render."""
+        stage_s = self._tally.stage_s
+        stage_s[Stage.FINAL] = finish.encode_s + finish.final_s
+        stage_s[Stage.VERIFY] = finish.verify_s
+        stage_s[Stage.TOTAL] = time.monotonic() - self._began
+        return self._tally.report(plan, finish, self._settings.output, self._peak.peak_bytes)
 
     def _job(
         self,
@@ -161,16 +114,17 @@ class _Render:
         listing: FrameListing | None,
         runtime: RayRuntime,
         digest: Future[str],
-    ) -> tuple[JobPlan, FinishReport]:
+    ) -> RenderReport:
         picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
-        plan = self._plan(index, listing, runtime, digest, picker)
+        plan = self._plan(index, listing, runtime, digest, picker.pick)
         folder = self._folder(plan)
         try:
+            rows = self._rows(plan, folder)
             while True:
                 request = finish_request(self._settings, self._span, plan, folder)
                 try:
                     with RemoteFinisher(request, plan.encoding.node) as finisher:
-                        self._render_chunks(plan, folder, finisher)
+                        self._render_chunks(plan, folder, finisher, rows)
                         self._say_content()
                         report = self._finish(plan, finisher)
                     break
@@ -187,51 +141,7 @@ class _Render:
                 folder.remove()
             raise
         folder.remove()
-        return plan, report
-
-    def _plan(
-        self,
-        index: VideoIndex,
-        listing: FrameListing | None,
-        runtime: RayRuntime,
-        digest: Future[str],
-        picker: EncoderPicker,
-    ) -> JobPlan:
-        settings = self._settings
-        with self._tally.stage(Stage.DECIDE, "models and faces"):
-            say = partial(self._observer.stage, Stage.DECIDE)
-            faces = decide_faces(settings, index, say)
-            inventory = runtime.inventory(questions_for(settings))
-            plan = plan_job(
-                settings,
-                self._span,
-                index,
-                listing,
-                faces,
-                inventory,
-                digest.result(),
-                picker.pick,
-            )
-            self._tally.look_at_sources(check_source_content(settings))
-        for note in (*plan.notes, *plan.encoding.notes):
-            self._tally.note(note)
-        self._say_plan(plan)
-        return plan
-
-    def _say_plan(self, plan: JobPlan) -> None:
-        self._observer.planned(
-            len(plan.frames.output),
-            len(plan.chunks),
-            plan.workers.workers,
-            plan.provider,
-            plan.workers.seats[0].threads,
-            plan.encoder.encoder,
-        )
-
-    def _folder(self, plan: JobPlan) -> JobFolder:
-        settings = self._settings
-        path = settings.job_dir or default_job_dir(settings.output)
-        return JobFolder(path, plan.fingerprint, plan.request)
+        return self._report(plan, report)
 
     def _step_down(
         self, plan: JobPlan, folder: JobFolder, picker: EncoderPicker, error: EncoderError
@@ -252,7 +162,22 @@ class _Render:
         self._say_plan(following)
         return following
 
-    def _render_chunks(self, plan: JobPlan, folder: JobFolder, finisher: RemoteFinisher) -> None:
+    def _rows(self, plan: JobPlan, folder: JobFolder) -> CastRows | None:
+        """Return the rows of the face table, None where the render finds its faces itself."""
+        table = plan.table
+        if plan.analysis is not None:
+            table = self._analyse(plan, plan.analysis, folder)
+        if table is None or plan.faces.wanted is None:
+            return None
+        casting, notes = cast(plan.faces.wanted, table, frame_finder(plan.frames.times))
+        for note in (*notes, *gap_notes(table)):
+            self._tally.note(note)
+        self._tally.gaps = table.gaps
+        return CastRows(table, casting)
+
+    def _render_chunks(
+        self, plan: JobPlan, folder: JobFolder, finisher: RemoteFinisher, rows: CastRows | None
+    ) -> None:
         """Render what is not there yet; a final encoder follows as chunks are done."""
         ready = folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks])
         if ready:
@@ -267,37 +192,18 @@ class _Render:
             return
         began = time.monotonic()
         self._observer.stage(Stage.PROCESS, "")
-        keyframes = np.flatnonzero(plan.index.keyframes).tolist()
-        dispatch = Dispatch(todo, keyframes, workers=plan.workers.workers)
-        try:
-            self._stop.can_drain = True
-            self._run_pool(plan, folder, dispatch, finisher)
-        finally:
-            self._stop.can_drain = False
-        self._tally.render_s += time.monotonic() - began
-        if not dispatch.finished:
-            done = len(folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks]))
-            raise Interrupted(f"{done} of {len(plan.chunks)} chunks are finished and kept")
-
-    def _run_pool(
-        self, plan: JobPlan, folder: JobFolder, dispatch: Dispatch, finisher: RemoteFinisher
-    ) -> None:
-        """Let workers render until all is done or the user wants it to end."""
+        setup = render_setup(self._settings, plan, folder)
 
         def done(worker: int, result: ChunkResult) -> None:
-            if result.corrupt and plan.index.index_class is IndexClass.TRUSTED:
-                # Only one thread conceals errors the same way each time: see `_with_ray`.
-                raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
             self._tally.add(worker, result)
             self._refuse(plan)
             finisher.chunk_done(result.chunk_index)
 
-        setup = render_setup(self._settings, plan, folder)
-        with PacketReader(plan.index) as reader, WorkerPool(setup, plan.workers) as pool:
-            shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES)
-            pool.run(dispatch, plan.frames, shipper, done, self._asked_to_stop)
-            memory = pool.memory_bytes()
-        self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
+        finished = self._work(plan, setup, todo, plan.frames, done, rows)
+        self._tally.render_s += time.monotonic() - began
+        if not finished:
+            kept = len(folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks]))
+            raise Interrupted(f"{kept} of {len(plan.chunks)} chunks are finished and kept")
 
     def _say_content(self) -> None:
         if self._settings.nsfw_filter:
@@ -310,12 +216,6 @@ class _Render:
             at_s = float(plan.frames.times.seconds(content.worst_frame))
             raise refusal(f"{self._settings.target} at {at_s:.1f} s", content.worst)
 
-    def _asked_to_stop(self) -> bool:
-        """Tell whether no further chunk is to be begun, and say so the first time."""
-        if self._stop.asked:
-            self._tally.note("finishing the chunks in hand; Ctrl-C again stops at once")
-        return self._stop.asked
-
     def _finish(self, plan: JobPlan, finisher: RemoteFinisher) -> FinishReport:
         self._observer.stage(Stage.FINAL, "joining")
         report = finisher.run(
@@ -326,23 +226,3 @@ class _Render:
         for note in report.notes:
             self._tally.note(note)
         return report
-
-
-def _timed_index(path: Path, video_stream: int | None) -> tuple[VideoIndex, float]:
-    """Index a file and return the seconds that it took."""
-    began = time.monotonic()
-    return build_index(path, video_stream), time.monotonic() - began
-
-
-def _in_background(work: Callable[[], Value]) -> Future[Value]:
-    """Run something on a thread that an early end of the command need not wait for."""
-    future: Future[Value] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="reading", daemon=True).start()
-    return future

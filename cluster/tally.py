@@ -19,7 +19,7 @@ from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
-from farm.report import Damage, RenderReport, Stage, WorkerReport
+from farm.report import Damage, Gap, RenderReport, Stage, WorkerReport
 
 _WORKER_STAGES = (Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
 
@@ -42,6 +42,8 @@ class Tally:
         self._workers: tuple[WorkerReport, ...] = ()
         self._notes: list[str] = []
         self._sources = self._frames_seen = ContentScore()
+        self.gaps: tuple[Gap, ...] = ()
+        """Stretches in which somebody vanishes and returns."""
 
     @contextmanager
     def stage(self, stage: Stage, detail: str = "") -> Iterator[None]:
@@ -87,6 +89,11 @@ class Tally:
     def look_at_sources(self, score: ContentScore) -> None:
         """Count what the content filter saw of the sources."""
         self._sources = score
+
+    def add_analysis(self, result: ChunkResult) -> None:
+        """Count the seconds of a chunk that was looked at."""
+        self.stage_s[Stage.DECODE] += result.decode_s
+        self.stage_s[Stage.DETECT] += result.detect_s
 
     def add_finished(self, header: ChunkHeader) -> None:
         """Count a chunk that an earlier run has finished."""
@@ -146,6 +153,7 @@ class Tally:
             model_licence=plan.faces.model_licence,
             workers=self._workers,
             damage=(*plan.frames.damage, *self._damage(plan)),
+            gaps=self.gaps,
             notes=tuple(self._notes),
         )
 

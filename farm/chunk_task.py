@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from farm.content import ContentScore
-from farm.errors import ChunkError
+from farm.errors import ChunkError, FarmError
+from farm.faces.casting import FrameFaces
+from farm.faces.observe import Sight
 from farm.media.decode import DecodeRequest
 from farm.media.encoders import EncoderChoice
 from farm.media.reshape import Reshape
@@ -58,6 +60,8 @@ class RenderSetup:
     """Where processed frames are kept as PNG, None for nowhere."""
     nsfw_filter: bool = False
     """Whether a classifier looks at some source frames before they are worked on."""
+    analyse: bool = False
+    """Whether the worker says which faces there are, and renders nothing."""
 
 
 class Shown(NamedTuple):
@@ -87,6 +91,8 @@ class ChunkTask:
     request: DecodeRequest
     looks: tuple[int, ...] = ()
     """Positions of the source frames that the content filter looks at."""
+    faces: tuple[FrameFaces, ...] | None = None
+    """Of each wanted source frame, where the job reads them from a table."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,3 +112,14 @@ class ChunkResult:
     bytes: int = 0
     content: ContentScore = field(default_factory=ContentScore)
     """Of the source frames that the content filter looked at."""
+    sights: list[Sight] = field(default_factory=list)
+    """Of an analysis: what its own source frames show."""
+
+
+def chunk_error(chunk_index: int, stage: str, error: Exception) -> Exception:
+    """Name the chunk and stage of an error that does not do so itself."""
+    if isinstance(error, FarmError):
+        return error
+    found = ChunkError(f"chunk {chunk_index:05d}: {stage} failed ({type(error).__name__}: {error})")
+    found.__cause__ = error
+    return found

@@ -21,7 +21,8 @@ from farm.errors import ChunkError, InputError
 from farm.media.chunk_file import ChunkHeader, read_header, read_packets
 
 _CHUNK = re.compile(r"\d{5,}\.chunk")
-_HALF_WRITTEN = re.compile(r"\.\d{5,}\.chunk\..+")
+_SIGHTS = re.compile(r"\d{5,}\.faces")
+_HALF_WRITTEN = re.compile(r"\.\d{5,}\.(chunk|faces)\..+")
 _FINAL = ".facefarm-final"
 _EARLIER = ".facefarm-earlier"
 _FAILURES = ".facefarm-encoders.json"
@@ -72,6 +73,10 @@ class JobFolder:
         """Return where a finished chunk lies."""
         return self.path / chunk_name(chunk_index)
 
+    def sights_path(self, chunk_index: int) -> Path:
+        """Return where lies what an analysis has seen of a chunk."""
+        return self.path / f"{chunk_index:05d}.faces"
+
     def make_final_dir(self) -> Path:
         """Make the folder for what the final task needs on the way; `remove` deletes it whole."""
         folder = self.path / _FINAL
@@ -111,7 +116,7 @@ class JobFolder:
     @property
     def has_chunks(self) -> bool:
         """Whether there is work that another run can go on from."""
-        return bool(self._files(_CHUNK)) or self.earlier_dir is not None
+        return bool(self._files(_CHUNK) or self._files(_SIGHTS)) or self.earlier_dir is not None
 
     @property
     def earlier_dir(self) -> Path | None:
@@ -134,7 +139,7 @@ class JobFolder:
 
     def remove(self) -> None:
         """Delete what the farm made, and the folder where nothing else is in it."""
-        for path in self._files(_CHUNK):
+        for path in (*self._files(_CHUNK), *self._files(_SIGHTS)):
             path.unlink(missing_ok=True)
         self._clear_scratch()
         self._clear_encoders()

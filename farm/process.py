@@ -14,10 +14,12 @@ import numpy as np
 
 from farm.errors import ModelError
 from farm.faces.canvas import shares
+from farm.faces.casting import FrameFaces
 from farm.faces.detect import FaceDetector, choose_detector, detect_faces
 from farm.faces.face import Face
+from farm.faces.observe import Observer
 from farm.faces.recognise import Recogniser
-from farm.faces.select import select_faces
+from farm.faces.select import SAME_PERSON, select_faces
 from farm.media.frame import EditableFrame
 from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelStore
@@ -27,6 +29,16 @@ from farm.settings import ProcessorSettings
 
 _SAME_FACE = 0.3
 """Overlap from which the faces of two fields are one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalysisJob:
+    """What an analysis pass looks for."""
+
+    detect_every: int
+    needs_landmarks: bool
+    recognises: bool
+    """Whether somebody wants to know whose the faces are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +52,16 @@ class FaceJob:
     frame_size: tuple[int, int]
     """Upright width and height."""
     source_embedding: tuple[float, ...] | None = None
-    reference: tuple[float, ...] | None = None
-    """Embedding of the person to work on; None with `many_faces` or where nobody was found."""
+    references: tuple[tuple[float, ...], ...] = ()
+    """Embeddings of the people to work on; none with `many_faces` or where nobody was found."""
+    least_likeness: float = SAME_PERSON
+    """Cosine similarity from which a face is taken for the reference."""
+    more_sources: tuple[tuple[float, ...], ...] = ()
+    """Embeddings of the sources behind the first one; only with a map of faces."""
+    analysis: AnalysisJob | None = None
+    """What is looked for before the render; None where the render finds its faces itself."""
+    reads_table: bool = False
+    """Whether a render gets its faces with each chunk."""
 
     def context(self, threads: int) -> ProcessorContext:
         """Return what processors see, for a worker with this thread budget."""
@@ -50,6 +70,7 @@ class FaceJob:
             models=self.models,
             sessions=SessionSettings(provider=self.provider, threads=threads),
             source_embedding=self.source_embedding,
+            more_sources=self.more_sources,
             frame_size=self.frame_size,
         )
 
@@ -78,12 +99,12 @@ class FaceStage:
         self._processors = [p for p in load_processors(job.settings.names) if needs_faces(p)]
         self._detector: FaceDetector | None = None
         self._recogniser: Recogniser | None = None
-        if self._processors:
+        if self._processors and not job.reads_table:
             landmarks = any(p.needs_landmarks for p in self._processors)
             self._detector = choose_detector(
                 job.settings.detector, job.models, context.sessions, needs_landmarks=landmarks
             )
-            if job.reference is not None and landmarks:
+            if job.references and landmarks:
                 self._recogniser = open_recogniser(job.models, context.sessions)
         for processor in self._processors:
             processor.start(context)
@@ -94,7 +115,10 @@ class FaceStage:
         return not self._processors
 
     def run(
-        self, frames: Sequence[EditableFrame], counted: Sequence[bool] | None = None
+        self,
+        frames: Sequence[EditableFrame],
+        counted: Sequence[bool] | None = None,
+        rows: Sequence[FrameFaces] | None = None,
     ) -> FaceCounts:
         """Process a batch of frames in place.
 
@@ -102,10 +126,31 @@ class FaceStage:
             frames: In display order.
             counted: Which of them enter the counts, None for all: a frame that two chunks need
                 counts once.
+            rows: The faces of each, where the job reads them from a table.
+
+        Raises:
+            ValueError: The job reads a table and there are no rows, or the other way round.
         """
-        if self._detector is None:
+        if self.idle:
             return FaceCounts()
+        if (rows is not None) != self._job.reads_table:
+            raise ValueError("rows of a face table are given if and only if the job reads them")
         started = time.perf_counter()
+        batch, found = self._found(frames) if rows is None else _of_table(frames, rows)
+        detected = time.perf_counter()
+        for processor in self._processors:
+            processor.process(batch)
+        mine = found if counted is None else list(compress(found, counted))
+        return FaceCounts(
+            faces=sum(mine),
+            frames_without_face=sum(not faces for faces in mine),
+            detect_s=detected - started,
+            process_s=time.perf_counter() - detected,
+        )
+
+    def _found(self, frames: Sequence[EditableFrame]) -> tuple[list[FaceFrame], list[int]]:
+        """Look for faces: what processors get, and how many faces each frame shows."""
+        assert self._detector is not None
         pictures = [frame.pictures for frame in frames]
         found = _of_both_fields(pictures, self._detector)
         batch = [
@@ -113,30 +158,36 @@ class FaceStage:
             for of_frame, of_fields in zip(pictures, found, strict=True)
             for picture, faces in zip(of_frame, of_fields, strict=True)
         ]
-        detected = time.perf_counter()
-        for processor in self._processors:
-            processor.process(batch)
-        mine = found if counted is None else list(compress(found, counted))
-        return FaceCounts(
-            faces=sum(len(faces[0]) for faces in mine),
-            frames_without_face=sum(not faces[0] for faces in mine),
-            detect_s=detected - started,
-            process_s=time.perf_counter() - detected,
-        )
+        return batch, [len(faces[0]) for faces in found]
 
     def _select(self, frame: EditableFrame, faces: tuple[Face, ...]) -> tuple[Face, ...]:
         """Choose the faces that the job works on."""
         if self._job.settings.many_faces:
             return faces
         recogniser = self._recogniser
-        if recogniser is None or self._job.reference is None:
+        if recogniser is None:
             return ()
         return select_faces(
             faces,
-            many=False,
-            reference=np.array(self._job.reference, dtype=np.float32),
+            references=np.array(self._job.references, dtype=np.float32),
+            least_likeness=self._job.least_likeness,
             embed=lambda some: recogniser.embed(frame, some),
         )
+
+
+def _of_table(
+    frames: Sequence[EditableFrame], rows: Sequence[FrameFaces]
+) -> tuple[list[FaceFrame], list[int]]:
+    """What processors get and how many faces each frame has, from the rows of a table.
+
+    Both fields of a frame have its faces.
+    """
+    batch = [
+        FaceFrame(frame=picture, faces=row.faces, selected=row.selected)
+        for frame, row in zip(frames, rows, strict=True)
+        for picture in frame.pictures
+    ]
+    return batch, [len(row.faces) for row in rows]
 
 
 def _of_both_fields(
@@ -188,3 +239,19 @@ def open_recogniser(models: ModelStore, sessions: SessionSettings) -> Recogniser
         return Recogniser(open_session(path, sessions))
     except ModelError as error:
         raise ModelError(f"{path}: {error.message.removeprefix(f'{path}: ')}") from error
+
+
+def open_observer(job: FaceJob, threads: int) -> Observer:
+    """Load what an analysis pass needs.
+
+    Raises:
+        SetupError: A model is missing or a provider does not load.
+    """
+    if job.analysis is None:
+        raise ValueError("the job has no analysis")
+    sessions = SessionSettings(provider=job.provider, threads=threads)
+    detector = choose_detector(
+        job.settings.detector, job.models, sessions, needs_landmarks=job.analysis.needs_landmarks
+    )
+    recogniser = open_recogniser(job.models, sessions) if job.analysis.recognises else None
+    return Observer(detector, recogniser, job.analysis.detect_every)

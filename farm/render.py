@@ -9,39 +9,31 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 
 import cv2
-from av.video.frame import VideoFrame
 
-from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
+from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_error
 from farm.content import ContentWatch
 from farm.emit import FrameEmitter
-from farm.errors import ChunkError, FarmError
+from farm.errors import ChunkError
+from farm.frames import Blocks, FrameSource, as_editable
 from farm.media.chunk_file import EncodedPacket
-from farm.media.decode import ChunkDecoder
 from farm.media.encode import ChunkEncoder, chunk_header
-from farm.media.fields import editable
 from farm.media.frame import EditableFrame
-from farm.media.layout import editable_pix_fmt
-from farm.media.packets import PacketBlock
-from farm.media.reshape import Scaler, deinterlaced, steady
+from farm.media.reshape import Scaler
 from farm.models.session import SessionSettings, batch_size
 from farm.process import FaceStage
 from farm.processors.registry import frame_maker
-from farm.settings import OnChange
 from farm.store_chunk import chunk_info, store_chunk
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 _MAX_QUEUED = 32
 _QUEUES = 3
 _PNG_COMPRESSION = 3
-Blocks = Callable[[int], Iterable[PacketBlock]]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -143,61 +135,33 @@ class ChunkRenderer:
             thread.join()
 
     def _decode_loop(self) -> None:
-        any_shape = self._setup.reshape.on_change is OnChange.SCALE
-        decoder = ChunkDecoder(self._setup.stream, self._setup.decode_threads, any_shape=any_shape)
+        edits = not self._faces.idle or self._maker is not None
+        source = FrameSource(self._setup, edits=edits)
         while (work := self._tasks.get()) is not None:
             try:
-                self._decode(decoder, work)
+                self._decode(source, work)
             except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
-                decoder.close()
+                source.close()
                 work.fail(_chunk_error(work, "decoding", error))
         self._decoded.put(None)
 
-    def _decode(self, decoder: ChunkDecoder, work: _Work) -> None:
+    def _decode(self, source: FrameSource, work: _Work) -> None:
         """Decode one chunk into the first queue; time spent waiting there is not counted."""
-        frames = self._frames(decoder, work)
-        if self._setup.reshape.deinterlace:
-            frames = deinterlaced(frames)
-        for position in count():
+        for position, frame in enumerate(source.frames(work.task, work.blocks, work.result)):
             if work.dead:
-                break
-            started = time.perf_counter()
-            frame = next(frames, None)
-            work.result.decode_s += time.perf_counter() - started
-            self.activity += 1
-            if frame is None:
-                self._decoded.put(_Item(work, None))
+                source.close()
                 return
-            self._decoded.put(_Item(work, self._editable(frame), position))
-        decoder.close()
-
-    def _frames(self, decoder: ChunkDecoder, work: _Work) -> Iterator[VideoFrame]:
-        """Yield the frames of a chunk in the size and format of the stream."""
-        for decoded in decoder.decode(work.task.request, work.blocks):
-            if decoded.frame is None:
-                raise LostFramesError(
-                    f"chunk {work.task.chunk_index:05d}: frame "
-                    f"{work.task.sources[decoded.position]} does not decode"
-                )
-            if decoded.frame.is_corrupt and decoded.position in work.task.owned:
-                work.result.corrupt.append(work.task.sources[decoded.position])
-            yield steady(decoded.frame, self._setup.stream)
-
-    def _editable(self, frame: VideoFrame) -> EditableFrame:
-        stream = self._setup.stream
-        if not self._faces.idle or self._maker is not None:
-            pix_fmt = editable_pix_fmt(frame.format.name)
-            frame = frame if pix_fmt == frame.format.name else frame.reformat(format=pix_fmt)
-        return editable(frame, rotation=stream.rotation, flipped=stream.flipped, color=stream.color)
+            self.activity += 1
+            self._decoded.put(_Item(work, frame, position))
+        self._decoded.put(_Item(work, None))
 
     def _between(self, first: EditableFrame, second: EditableFrame, phase: float) -> EditableFrame:
         """Make a frame between two."""
         if self._maker is None:
             raise ChunkError("a frame is to be made between two, but no processor makes any")
-        color = self._setup.stream.color
-        return self._editable(
-            self._maker.between(first.video_frame, second.video_frame, phase, color)
-        )
+        stream = self._setup.stream
+        made = self._maker.between(first.video_frame, second.video_frame, phase, stream.color)
+        return as_editable(made, stream)
 
     def _face_loop(self) -> None:
         while (items := _take(self._decoded, self._batch)) is not None:
@@ -259,7 +223,10 @@ class ChunkRenderer:
         for i in range(0, len(items), size):
             batch = items[i : i + size]
             frames = [item.frame for item in batch if item.frame is not None]
-            counts = self._faces.run(frames, [item.position in work.task.owned for item in batch])
+            counted = [item.position in work.task.owned for item in batch]
+            table = work.task.faces
+            rows = None if table is None else [table[item.position] for item in batch]
+            counts = self._faces.run(frames, counted, rows)
             work.result.faces += counts.faces
             work.result.frames_without_face += counts.frames_without_face
             work.result.detect_s += counts.detect_s
@@ -364,10 +331,4 @@ def _keep(folder: Path, task: ChunkTask, position: int, frame: EditableFrame) ->
 
 def _chunk_error(work: _Work, stage: str, error: Exception) -> Exception:
     """Name the chunk and stage of an error that does not do so itself."""
-    if isinstance(error, FarmError):
-        return error
-    found = ChunkError(
-        f"chunk {work.task.chunk_index:05d}: {stage} failed ({type(error).__name__}: {error})"
-    )
-    found.__cause__ = error
-    return found
+    return chunk_error(work.task.chunk_index, stage, error)

@@ -17,6 +17,7 @@ class Stage(StrEnum):
     INDEX = "index"
     START = "start"
     DECIDE = "decide"
+    ANALYSE = "analyse"
     DECODE = "decode"
     DETECT = "detect"
     PROCESS = "process"
@@ -35,6 +36,16 @@ class Damage:
     frames_lost: int
     """Frames that are missing there; 0 where a frame decoded with errors."""
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A stretch in which a track vanishes and behind which it returns: look there yourself."""
+
+    track: int
+    frame_start: int
+    frame_stop: int
+    """Half-open: the frames without the face."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,5 +90,7 @@ class RenderReport:
     """Licence of each model in `model_sha256`, which the result comes under too."""
     workers: tuple[WorkerReport, ...] = ()
     damage: tuple[Damage, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    """Stretches in which somebody vanishes and returns; only where a face table was read."""
     notes: tuple[str, ...] = ()
     """Everything that was said aloud: fallbacks, streams left out, losses of format."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 from farm.errors import SettingsError
+from farm.face_settings import AnalysisSettings, SelectionSettings
 from farm.options import Option, OptionKind, check_ranges
 from farm.paste_settings import PasteSettings
 
@@ -329,6 +330,8 @@ class RenderSettings:
         None
     )
     processors: ProcessorSettings = field(default_factory=ProcessorSettings)
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     shape: ShapeSettings = field(default_factory=ShapeSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
     models_dir: Annotated[

@@ -100,14 +100,57 @@ def cut_chunks(
         chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
         lead: What processors want around each chunk; None for nothing.
     """
-    times, tick_s = plan.output.times, float(plan.output.times.time_base)
-    stamps = (times.pts - times.pts[0]).astype(np.float64) * tick_s
-    wanted_s = chunk_seconds or default_chunk_seconds(
-        float(stamps[-1]) + int(times.durations[-1]) * tick_s
-    )
     source = _prepare(index, plan, lead or Lead())
+    ranges = _ranges(_stamps(plan), _key_frames(source), _wanted_s(plan, chunk_seconds))
+    return _chunks(source, ranges)
+
+
+def cut_at_anchors(
+    index: VideoIndex,
+    plan: FramePlan,
+    chunk_seconds: float | None,
+    distance: int,
+    wanted: tuple[int, int],
+) -> list[Chunk]:
+    """Cut for an analysis: each chunk begins at an anchor, and decodes the one behind it too.
+
+    Args:
+        index: The packets, for keyframes.
+        plan: Frames of which each is an output frame.
+        chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
+        distance: Frames from one anchor to the next; frame 0 is one.
+        wanted: Half-open range of frames; chunks that hold none of them are left out.
+    """
+    source = _prepare(index, plan, Lead(after=1))
+    ranges: list[tuple[int, int]] = []
+    start = 0
+    for _, stop in _ranges(_stamps(plan), _key_frames(source), _wanted_s(plan, chunk_seconds)):
+        anchor = min(-(-stop // distance) * distance, len(plan.output))
+        if anchor > start:
+            ranges.append((start, anchor))
+            start = anchor
+    return _chunks(source, [each for each in ranges if each[1] > wanted[0] and each[0] < wanted[1]])
+
+
+def _stamps(plan: FramePlan) -> NDArray[np.float64]:
+    """Return when each output frame is shown, in seconds from the first one."""
+    times = plan.output.times
+    stamps: NDArray[np.float64] = (times.pts - times.pts[0]) * float(times.time_base)
+    return stamps
+
+
+def _wanted_s(plan: FramePlan, chunk_seconds: float | None) -> float:
+    """Return the wanted length of a chunk."""
+    if chunk_seconds:
+        return chunk_seconds
+    last_s = int(plan.output.times.durations[-1]) * float(plan.output.times.time_base)
+    return default_chunk_seconds(float(_stamps(plan)[-1]) + last_s)
+
+
+def _chunks(source: _Source, ranges: list[tuple[int, int]]) -> list[Chunk]:
+    """Make the chunks of these ranges of output frames."""
     chunks: list[Chunk] = []
-    for start, stop in _ranges(stamps, _key_frames(source), wanted_s):
+    for start, stop in ranges:
         chunk = _chunk(chunks, source, start, stop)
         if chunks and chunks[-1].lane == chunk.lane:
             held_from = min(chunk.decode_start, chunks[-1].decode_stop)

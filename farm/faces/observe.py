@@ -74,7 +74,7 @@ class Observer:
         own = len(frames) - closed
         cuts = _cuts(frames)
         if self._every == 1:
-            found = detect_faces(self._detector, frames[:own])
+            found = self._search(frames[:own])
             sights = [Sight(faces=faces, origin=Origin.DETECTED) for faces in found]
         else:
             sights = self._follow(frames, cuts)[:own]
@@ -83,7 +83,7 @@ class Observer:
 
     def _follow(self, frames: Sequence[EditableFrame], cuts: set[int]) -> list[Sight]:
         """Search the anchors, follow between them, and search where following is not clear."""
-        flow = Flow([frame.read_luma(SIDE_PX) for frame in frames])
+        flow = Flow([frame.pictures[0].read_luma(SIDE_PX) for frame in frames])
         ratio = min(1.0, SIDE_PX / max(frames[0].width, frames[0].height))
         last = len(frames) - 1
         asked = {*range(0, last, self._every), last, *cuts, *(cut + 1 for cut in cuts)}
@@ -92,7 +92,7 @@ class Observer:
         between: dict[int, list[Face]] = {}
         while asked:
             wanted = sorted(asked)
-            found = detect_faces(self._detector, [frames[i] for i in wanted])
+            found = self._search([frames[i] for i in wanted])
             searched.update(zip(wanted, found, strict=True))
             asked = set()
             known = sorted(searched)
@@ -112,6 +112,12 @@ class Observer:
             for i in range(len(frames))
         ]
 
+    def _search(self, frames: Sequence[EditableFrame]) -> list[tuple[Face, ...]]:
+        """Faces of each frame; those of two fields are put together."""
+        pictures = [frame.pictures for frame in frames]
+        found = iter(detect_faces(self._detector, [each for of in pictures for each in of]))
+        return [_of_fields([next(found) for _ in of_frame]) for of_frame in pictures]
+
     def _known(self, first: EditableFrame) -> dict[int, tuple[Face, ...]]:
         """The faces of the first frame, where it was searched as the last of a segment."""
         known = self._anchor
@@ -123,7 +129,7 @@ class Observer:
         before: tuple[Face, ...] = ()
         for frame, sight in zip(frames, sights, strict=True):
             new = _new_faces(before, sight.faces)
-            done.append(self._recognised(frame, sight, new) if new else sight)
+            done.append(self._recognised(frame.pictures[0], sight, new) if new else sight)
             before = sight.faces
         return done
 
@@ -137,14 +143,29 @@ class Observer:
         return replace(sight, faces=tuple(faces))
 
 
+def _of_fields(fields: Sequence[tuple[Face, ...]]) -> tuple[Face, ...]:
+    """The faces of a frame; a box covers the face in both of its fields."""
+    faces = list(fields[0])
+    for others in fields[1:]:
+        partner = pair_boxes(_boxes(others), _boxes(faces))
+        for other, place in zip(others, partner, strict=True):
+            if place < 0:
+                faces.append(other)
+            else:
+                low = np.minimum(faces[place].box_xyxy[:2], other.box_xyxy[:2])
+                high = np.maximum(faces[place].box_xyxy[2:], other.box_xyxy[2:])
+                faces[place] = replace(faces[place], box_xyxy=np.concatenate([low, high]))
+    return tuple(faces)
+
+
+def _boxes(faces: Sequence[Face]) -> NDArray[np.float32]:
+    """[n, 4] boxes of faces."""
+    return np.array([face.box_xyxy for face in faces], np.float32).reshape(-1, 4)
+
+
 def _new_faces(before: Sequence[Face], faces: Sequence[Face]) -> list[int]:
     """Places of the faces that were not there in the frame before."""
-    if not before:
-        return list(range(len(faces)))
-    if not faces:
-        return []
-    boxes = [np.stack([face.box_xyxy for face in each]) for each in (faces, before)]
-    return np.flatnonzero(pair_boxes(boxes[0], boxes[1]) < 0).tolist()
+    return [int(i) for i in np.flatnonzero(pair_boxes(_boxes(faces), _boxes(before)) < 0)]
 
 
 def _cuts(frames: Sequence[EditableFrame]) -> set[int]:

@@ -22,21 +22,26 @@ Embed = Callable[[Sequence[Face]], Sequence[NDArray[np.float32] | None]]
 def select_faces(
     faces: Sequence[Face],
     *,
-    many: bool,
-    reference: NDArray[np.float32] | None,
+    references: NDArray[np.float32],
     embed: Embed,
+    least_likeness: float = SAME_PERSON,
 ) -> tuple[Face, ...]:
-    """All faces with `many`; else the one most like the reference, or none.
+    """For each reference the face most like it, where one is like it at all.
 
-    Without a reference (no frame of the video has a face) none is taken. Of two faces that are
-    equally alike the larger one, which stands first, is taken.
+    Of two faces that are equally alike the larger one, which stands first, is taken.
+
+    Args:
+        faces: Of one frame, largest first.
+        references: [n, 512] unit length: the people who are looked for.
+        embed: Embeds faces of the frame.
+        least_likeness: Cosine similarity from which a face is taken for a person.
     """
-    if many:
-        return tuple(faces)
-    if reference is None or not faces:
+    if not len(references) or not faces:
         return ()
-    alike = [
-        -1.0 if vector is None else float(np.dot(vector, reference)) for vector in embed(faces)
-    ]
-    best = int(np.argmax(alike))
-    return (faces[best],) if alike[best] >= SAME_PERSON else ()
+    alike = np.full((len(faces), len(references)), -1.0, np.float32)
+    for row, vector in zip(alike, embed(faces), strict=True):
+        if vector is not None:
+            row[:] = references @ vector
+    best = [int(place) for place in np.argmax(alike, axis=0)]
+    taken = {place for i, place in enumerate(best) if alike[place, i] >= least_likeness}
+    return tuple(faces[place] for place in sorted(taken))

@@ -20,6 +20,8 @@ from farm.faces.recognise import Recogniser, unit
 from farm.faces.turned import TurnedDetector
 from farm.media.warp import Matrix, inverse, moved_origin, target_box, then, warp
 
+_MOST_PLACES = 12
+"""Faces that a message lists."""
 CLEARLY_LARGEST = 10.0
 """A face this many times as large as every other one is taken for the only one meant."""
 
@@ -88,9 +90,21 @@ def read_picture(path: Path) -> StillPicture:
 
 
 def source_embedding(
-    paths: Sequence[Path], detector: FaceDetector, recogniser: Recogniser
+    paths: Sequence[Path],
+    detector: FaceDetector,
+    recogniser: Recogniser,
+    *,
+    option: str = "--source",
+    number: int | None = None,
 ) -> NDArray[np.float32]:
     """[512] float32 of unit length: the mean over the images, each of which shows one face.
+
+    Args:
+        paths: Images of one person.
+        detector: Finds the faces.
+        recogniser: Embeds them.
+        option: How the images are named on the command line.
+        number: Which face of an image that shows several, from left to right, from 1.
 
     Raises:
         InputError: An image is unreadable, or shows no face or several, or the images differ so
@@ -98,37 +112,52 @@ def source_embedding(
     """
     detector = TurnedDetector(detector)
     if not paths:
-        raise InputError("no source image: give one with --source")
-    vectors = [_embed(path, detector, recogniser) for path in paths]
+        raise InputError(f"no image of a face: give one with {option}")
+    vectors = [_embed(path, detector, recogniser, f"{option} {path}", number) for path in paths]
     mean = unit(np.mean(vectors, axis=0))
     if mean is None:
-        raise InputError("the --source images show different people: give images of one person")
+        raise InputError(f"the {option} images show different people: give images of one person")
     return mean
 
 
-def _embed(path: Path, detector: FaceDetector, recogniser: Recogniser) -> NDArray[np.float32]:
-    """Embedding of the only face of one image."""
+def _embed(
+    path: Path, detector: FaceDetector, recogniser: Recogniser, name: str, number: int | None
+) -> NDArray[np.float32]:
+    """Embedding of the face of one image that is meant."""
     picture = read_picture(path)
     faces = detect_faces(detector, [picture])[0]
     if not faces:
         # A face that fills the picture is found when there is room around it.
         picture = _with_border(picture)
         faces = detect_faces(detector, [picture])[0]
-    vector = recogniser.embed(picture, [_only_face(path, faces)])[0]
+    vector = recogniser.embed(picture, [_meant(faces, name, number)])[0]
     if vector is None:
-        raise InputError(f"--source {path}: its face cannot be aligned: give a clearer image")
+        raise InputError(f"{name}: its face cannot be aligned: give a clearer image")
     return vector
 
 
-def _only_face(path: Path, faces: Sequence[Face]) -> Face:
-    """The one face of an image, or the one that is clearly meant."""
+def _meant(faces: Sequence[Face], name: str, number: int | None) -> Face:
+    """The one face of an image, or the one that is meant."""
     if not faces:
-        raise InputError(
-            f"--source {path} shows no face: give an image with one face, seen from the front"
-        )
+        raise InputError(f"{name} shows no face: give an image with one face, seen from the front")
+    ordered = sorted(faces, key=lambda face: float(face.box_xyxy[0] + face.box_xyxy[2]))
+    if number is not None and len(faces) > 1:
+        if number > len(faces):
+            raise InputError(f"{name} shows {_places(ordered)}: there is no --source-face {number}")
+        return ordered[number - 1]
     if len(faces) > 1 and faces[0].area_px < CLEARLY_LARGEST * faces[1].area_px:
-        raise InputError(f"--source {path} shows {len(faces)} faces: crop it to the one you mean")
+        raise InputError(
+            f"{name} shows {_places(ordered)}: say which with --source-face, or crop the image"
+        )
     return faces[0]
+
+
+def _places(faces: Sequence[Face]) -> str:
+    """Faces from left to right, each with its number and the pixel at its middle."""
+    middles = [(face.box_xyxy[:2] + face.box_xyxy[2:]) / 2 for face in faces]
+    shown = [f"{i} at ({x:.0f}, {y:.0f})" for i, (x, y) in enumerate(middles[:_MOST_PLACES], 1)]
+    more = ", ..." if len(faces) > _MOST_PLACES else ""
+    return f"{len(faces)} faces, from left to right {', '.join(shown)}{more}"
 
 
 def _with_border(picture: StillPicture) -> StillPicture:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from farm.errors import InputError
 from farm.faces.face import Face
+from farm.report import Gap
 
 
 class Origin(StrEnum):
@@ -84,17 +85,8 @@ class Track:
             box_xyxy=self.boxes_xyxy[place],
             score=float(self.scores[place]),
             landmarks_xy=None if np.isnan(points).any() else points,
+            track=self.track,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
-    """A stretch in which a track vanishes and behind which it returns: look there yourself."""
-
-    track: int
-    frame_start: int
-    frame_stop: int
-    """Half-open: the frames without the face."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,14 +140,6 @@ class FaceTable:
         return FaceRows([track for track in self.tracks if track.on])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class TrackFace:
-    """A face in a row of the table."""
-
-    track: int
-    face: Face
-
-
 class FaceRows:
     """The faces of each frame, found quickly."""
 
@@ -169,16 +153,12 @@ class FaceRows:
         self._owners = np.concatenate([np.empty(0, np.int64), *owners])[order]
         self._places = np.concatenate([np.empty(0, np.int64), *places])[order]
 
-    def of(self, frame: int) -> tuple[TrackFace, ...]:
+    def of(self, frame: int) -> tuple[Face, ...]:
         """Faces of a frame, largest first."""
         low, high = np.searchsorted(self._frames, [frame, frame + 1])
-        found = [
-            TrackFace(track=self._tracks[owner].track, face=self._tracks[owner].face(place))
-            for owner, place in zip(
-                self._owners[low:high].tolist(), self._places[low:high].tolist(), strict=True
-            )
-        ]
-        return tuple(sorted(found, key=lambda each: -each.face.area_px))
+        places = zip(self._owners[low:high].tolist(), self._places[low:high].tolist(), strict=True)
+        faces = [self._tracks[owner].face(place) for owner, place in places]
+        return tuple(sorted(faces, key=lambda face: -face.area_px))
 
 
 def empty_arrays(count: int) -> dict[str, NDArray[np.generic]]:

@@ -33,11 +33,11 @@ from farm.faces.table import (
     ORIGINS,
     ClipFacts,
     FaceTable,
-    Gap,
     Origin,
     Track,
     empty_arrays,
 )
+from farm.report import Gap
 
 FORMAT = "facefarm faces"
 VERSION = 1
@@ -96,6 +96,7 @@ class TableDocument:
         Raises:
             InputError: Something is not as it must be.
         """
+        self.name = name
         self._reader = reader = _Reader(name)
         top = reader.record(document, "the file")
         if top.get("format") != FORMAT:

@@ -17,7 +17,8 @@ from farm.faces.face import Face
 from farm.faces.geometry import SAME_PLACE, overlaps, pair
 from farm.faces.observe import Sight
 from farm.faces.recognise import unit
-from farm.faces.table import DECIMALS, ORIGINS, Gap, Origin, Track, empty_arrays
+from farm.faces.table import DECIMALS, ORIGINS, Origin, Track, empty_arrays
+from farm.report import Gap
 
 _RETURN_FRAMES = 75
 """Frames after which a face at the same place is taken for a new track."""

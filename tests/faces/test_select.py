@@ -8,7 +8,7 @@ from farm.faces.select import SAME_PERSON, select_faces
 from tests.faces.pictures import face_at
 
 LARGE, SMALL = face_at((0, 0, 90, 90)), face_at((100, 0, 130, 30))
-REFERENCE = np.eye(512, dtype=np.float32)[0]
+REFERENCE, OTHER = np.eye(512, dtype=np.float32)[:1], np.eye(512, dtype=np.float32)[1:2]
 
 
 def _vector(likeness: float) -> NDArray[np.float32]:
@@ -18,17 +18,11 @@ def _vector(likeness: float) -> NDArray[np.float32]:
 
 
 def _select(
-    likeness: Sequence[float | None], *, many: bool = False, reference: bool = True
+    likeness: Sequence[float | None], references: NDArray[np.float32] = REFERENCE, **changes: float
 ) -> tuple[Face, ...]:
     vectors = [None if each is None else _vector(each) for each in likeness]
     faces = (LARGE, SMALL)[: len(vectors)]
-    return select_faces(
-        faces, many=many, reference=REFERENCE if reference else None, embed=lambda _f: vectors
-    )
-
-
-def test_with_many_faces_all_are_taken() -> None:
-    assert _select([0.0, 0.9], many=True) == (LARGE, SMALL)
+    return select_faces(faces, references=references, embed=lambda _f: vectors, **changes)
 
 
 def test_the_face_most_like_the_reference_is_taken_not_the_largest() -> None:
@@ -51,4 +45,16 @@ def test_of_equals_the_larger_is_taken() -> None:
 
 def test_without_faces_or_reference_none_is_taken() -> None:
     assert _select([]) == ()
-    assert _select([0.9], reference=False) == ()
+    assert _select([0.9], REFERENCE[:0]) == ()
+
+
+def test_each_reference_takes_the_face_most_like_it() -> None:
+    both = np.concatenate([REFERENCE, OTHER])
+    assert _select([0.9, 0.1], both) == (LARGE, SMALL)
+    assert _select([0.8, 0.2], both) == (LARGE, SMALL)
+    assert _select([0.7], both) == (LARGE,)
+
+
+def test_the_least_likeness_can_be_chosen() -> None:
+    assert _select([0.5], least_likeness=0.6) == ()
+    assert _select([0.5], least_likeness=0.4) == (LARGE,)

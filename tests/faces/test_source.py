@@ -79,8 +79,16 @@ def test_an_image_with_several_faces_is_refused_with_their_number(
     path = _image(
         tmp_path / "us.png", ("magenta", (20, 50, 120, 150)), ("cyan", (200, 50, 280, 130))
     )
-    with pytest.raises(InputError, match=r"us\.png shows 2 faces: crop it"):
+    with pytest.raises(
+        InputError,
+        match=r"us\.png shows 2 faces, from left to right 1 at \(70, 100\), 2 at \(240, 90\): "
+        "say which with --source-face",
+    ):
         source_embedding([path], *networks)
+    with pytest.raises(InputError, match="there is no --source-face 3"):
+        source_embedding([path], *networks, number=3)
+    right = source_embedding([path], *networks, number=2)
+    assert float(right @ embedding_of(COLOURS_BGR["cyan"])) > 0.9
 
 
 def test_a_tiny_face_in_the_background_does_not_matter(

@@ -20,13 +20,13 @@ def test_rows_hold_the_faces_of_a_frame_largest_first() -> None:
         [2],
         [],
     ]
-    assert rows.of(4)[0].face.box_xyxy.tolist() == list(LARGE)
+    assert rows.of(4)[0].box_xyxy.tolist() == list(LARGE)
     assert table.faces == 4
 
 
 def test_a_face_without_landmarks_has_none() -> None:
     rows = table_of(track_of(1, [0], [LARGE], landmarks=False)).rows()
-    assert rows.of(0)[0].face.landmarks_xy is None
+    assert rows.of(0)[0].landmarks_xy is None
 
 
 def test_a_track_that_is_off_is_in_no_row() -> None:

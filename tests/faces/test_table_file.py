@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from farm.errors import InputError
-from farm.faces.table import Gap, Origin
+from farm.faces.table import Origin
 from farm.faces.table_file import TableDocument, read_table, table_text, write_table
+from farm.report import Gap
 from tests.faces.tables import table_of, track_of
 
 BOX, OTHER = (10.25, 10.0, 40.0, 44.5), (50.25, 10.0, 80.0, 44.5)
@@ -64,7 +65,7 @@ def test_a_box_added_by_hand_moves_evenly_between_its_places() -> None:
     assert added.frames.tolist() == [5, 6, 7, 8, 9]
     assert added.boxes_xyxy[:, 0].tolist() == [0, 10, 20, 30, 40]
     assert {each.track for each in table.rows().of(7)} == {3}
-    assert table.rows().of(7)[0].face.landmarks_xy is None
+    assert table.rows().of(7)[0].landmarks_xy is None
 
 
 def test_a_time_behind_the_end_is_the_last_frame() -> None:

@@ -8,8 +8,9 @@ import pytest
 
 from farm.faces.face import Face
 from farm.faces.observe import Sight
-from farm.faces.table import ORIGINS, Gap, Origin, Track
+from farm.faces.table import ORIGINS, Origin, Track
 from farm.faces.track import make_tracks
+from farm.report import Gap
 from tests.faces.pictures import face_at
 from tests.model_maker import embedding_of, landmarks_in
 

@@ -100,7 +100,7 @@ def test_the_reference_is_the_largest_face_of_the_first_frame_that_has_one(
 ) -> None:
     searched: list[int] = []
     decision = decided("face_swapper", sources=(portrait,), searched=searched)
-    reference = np.array(decision.job.reference)
+    reference = np.array(decision.job.references[0])
     assert float(reference @ embedding_of(CYAN)) > 0.9
     assert searched == [0, 10]
     assert decision.notes == ()
@@ -108,7 +108,7 @@ def test_the_reference_is_the_largest_face_of_the_first_frame_that_has_one(
 
 def test_the_source_is_embedded_once_for_all_workers(decided: Decide, portrait: Path) -> None:
     decision = decided("face_swapper", sources=(portrait,), many_faces=True)
-    assert decision.job.reference is None
+    assert decision.job.references == ()
     assert float(np.array(decision.job.source_embedding) @ embedding_of(MAGENTA)) > 0.9
     assert pickle.loads(pickle.dumps(decision)) == decision
 
@@ -151,7 +151,7 @@ def test_a_video_without_a_face_is_said(
     decided: Decide, portrait: Path, media_studio: Studio
 ) -> None:
     decision = decided("face_swapper", target=media_studio.path("plain.mp4"), sources=(portrait,))
-    assert decision.job.reference is None
+    assert decision.job.references == ()
     assert decision.notes == ("no frame shows a face: the pictures stay as they are",)
 
 
@@ -159,7 +159,7 @@ def test_anonymising_is_private_and_looks_for_nobody_in_particular(decided: Deci
     decision = decided("none", "face_anonymizer", without="recognizer")
     assert decision.private
     assert decision.alters == ("face_anonymizer",)
-    assert decision.job.reference is None
+    assert decision.job.references == ()
 
 
 def test_a_detector_that_is_not_fit_for_privacy_is_said(decided: Decide) -> None:

@@ -89,7 +89,7 @@ def test_only_the_person_of_the_reference_is_selected(tmp_path: Path, recorder: 
 
     models = (detector(tmp_path), ("recognizer", make_arcface(tmp_path / "arcface.onnx")))
     cyan = tuple(float(v) for v in embedding_of((255, 255, 0)))
-    job = replace(face_job(settings(), models), reference=cyan)
+    job = replace(face_job(settings(), models), references=(cyan,))
     FaceStage(job, 1).run([picture((LEFT, "magenta"), (RIGHT, "cyan"))])
     assert recorder.seen == [(2, 1)]
     found = np.array(recorder.boxes[0][0])
@@ -123,3 +123,44 @@ def test_a_missing_model_is_said_when_the_stage_is_made() -> None:
 def test_an_unknown_processor_is_refused() -> None:
     with pytest.raises(SettingsError, match="face_anonymiser"):
         load_processors(["none", "face_anonymiser"])
+
+
+def test_with_a_table_the_processors_get_its_rows_and_no_detector_is_loaded(
+    recorder: Recorder,
+) -> None:
+    from dataclasses import replace
+
+    from farm.faces.casting import FrameFaces
+    from tests.faces.pictures import face_at
+
+    stage = FaceStage(replace(face_job(settings()), reads_table=True), 1)
+    one, other = face_at(LEFT), face_at(RIGHT)
+    rows = [FrameFaces(faces=(one, other), selected=(other,)), FrameFaces(faces=(), selected=())]
+    counts = stage.run([picture(), picture((LEFT, "magenta"))], rows=rows)
+    assert (counts.faces, counts.frames_without_face) == (2, 1)
+    assert recorder.seen == [(2, 1), (0, 0)]
+    assert recorder.boxes == [[list(RIGHT)], []]
+    with pytest.raises(ValueError, match="rows of a face table"):
+        stage.run([picture()])
+
+
+def test_the_anonymizer_covers_every_row_of_a_table_that_switches_nothing_off() -> None:
+    from dataclasses import replace
+
+    from farm.faces.casting import Casting, CastRows
+    from tests.faces.tables import table_of, track_of
+
+    wanted = settings(
+        names=("face_anonymizer",),
+        anonymize_method=AnonymizeMethod.SOLID,
+        anonymize_shape=MaskShape.BOX,
+    )
+    tracks = track_of(1, [0], [LEFT]), track_of(2, [0], [RIGHT], landmarks=False)
+    stage = FaceStage(replace(face_job(wanted), reads_table=True), 1)
+    for off in (0, 1, 2):
+        frame = picture((LEFT, "magenta"), (RIGHT, "cyan"))
+        table = table_of(*(replace(track, on=track.track != off) for track in tracks))
+        stage.run([frame], rows=CastRows(table, Casting()).of([0]))
+        for number, (left, top, right, bottom) in enumerate((LEFT, RIGHT), 1):
+            covered = not frame.to_bgr()[top:bottom, left:right].any()
+            assert covered == (number != off)

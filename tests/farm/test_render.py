@@ -11,6 +11,7 @@ import pytest
 
 from farm.chunk_task import LostFramesError
 from farm.errors import ChunkError
+from farm.frames import FrameSource
 from farm.media.decode import DecoderClosedError
 from farm.media.packets import PacketBlock
 from farm.media.plan import FramePlan
@@ -31,7 +32,9 @@ class Stage:
         self._fail_at = fail_at
         self._seen = 0
 
-    def run(self, frames: Sequence[Any], counted: Sequence[bool] | None = None) -> FaceCounts:
+    def run(
+        self, frames: Sequence[Any], counted: Sequence[bool] | None = None, rows: Any = None
+    ) -> FaceCounts:
         self.batches.append(len(frames))
         self._seen += len(frames)
         if self._fail_at is not None and self._seen > self._fail_at:
@@ -126,7 +129,9 @@ def test_a_frame_that_two_chunks_decode_is_counted_by_one(
     seen: list[bool] = []
 
     class Counter(Stage):
-        def run(self, frames: Sequence[Any], counted: Sequence[bool] | None = None) -> FaceCounts:
+        def run(
+            self, frames: Sequence[Any], counted: Sequence[bool] | None = None, rows: Any = None
+        ) -> FaceCounts:
             seen.extend(counted or ())
             return super().run(frames)
 
@@ -229,15 +234,15 @@ def test_queues_hold_few_frames_however_long_the_chunk_is(
     gate, stage = threading.Event(), Stage()
     monkeypatch.setattr(stage, "run", lambda *_: gate.wait() and FaceCounts())
     decoded: list[int] = []
-    original = ChunkRenderer._editable
+    original = FrameSource._editable
 
-    def counted(self: ChunkRenderer, frame: Any) -> Any:
+    def counted(self: FrameSource, frame: Any) -> Any:
         decoded.append(1)
         if len(decoded) == 6:
             gate.set()  # Decoding got this far while the face stage stood still: too far.
         return original(self, frame)
 
-    monkeypatch.setattr(ChunkRenderer, "_editable", counted)
+    monkeypatch.setattr(FrameSource, "_editable", counted)
     renderer = open_renderer(job, renderers, monkeypatch, stage)
     future = renderer.submit(task_of(job, 0), feed(job))
     assert not gate.wait(0.5)

@@ -1,6 +1,7 @@
 """Cutting: what holds for every video, however its packets lie."""
 
 import dataclasses
+import itertools
 import time
 from fractions import Fraction
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from farm.media.index import VideoIndex
 from farm.media.plan import FramePlan
 from farm.media.retime import at_rate
-from scheduler.chunks import Chunk, Lead, cut_chunks, default_chunk_seconds
+from scheduler.chunks import Chunk, Lead, cut_at_anchors, cut_chunks, default_chunk_seconds
 from tests.media.chunk_run import planned
 from tests.media_maker import Kind, Studio, names_of
 from tests.scheduler.made_up import made_up_index, made_up_plan
@@ -175,3 +176,26 @@ def test_three_hours_are_cut_in_seconds() -> None:
     began = time.process_time()
     assert len(cut_chunks(index, plan, 1.0)) > 5_000
     assert time.process_time() - began < 5
+
+
+@given(videos(), st.sampled_from(LENGTHS), st.integers(1, 20), st.data())
+@settings(max_examples=60, deadline=None)
+def test_an_analysis_is_cut_at_anchors_and_each_chunk_decodes_the_anchor_behind_it(
+    video: tuple[VideoIndex, FramePlan], length: float | None, distance: int, data: st.DataObject
+) -> None:
+    index, plan = video
+    count = len(plan.output)
+    start = data.draw(st.integers(-5, count - 1))
+    stop = data.draw(st.integers(max(start, 0) + 1, count + 5))
+    chunks = cut_at_anchors(index, plan, length, distance, (start, stop))
+    assert [chunk.chunk_index for chunk in chunks] == list(range(len(chunks)))
+    assert chunks[0].frame_start <= max(start, 0)
+    assert chunks[-1].frame_stop >= min(stop, count)
+    for chunk in chunks:
+        assert chunk.frame_start % distance == 0
+        assert chunk.frame_stop % distance == 0 or chunk.frame_stop == count
+        assert chunk.decode_start == chunk.owned_start == chunk.frame_start
+        assert chunk.owned_stop == chunk.frame_stop
+        assert chunk.decode_stop == min(count, chunk.frame_stop + 1)
+    for one, other in itertools.pairwise(chunks):
+        assert one.frame_stop == other.frame_start

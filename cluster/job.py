@@ -1,0 +1,286 @@
+"""What every job on a video has in common: read, list, plan, start Ray, and let workers do chunks.
+
+Not for: what is done with the chunks (`cluster.render`, `cluster.faces`).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+import ray
+
+from actors.pool import WorkerPool
+from actors.shipping import PacketShipper
+from cluster.analysis import AnalysisPlan, make_table
+from cluster.encoding import PickEncoder
+from cluster.inventory import questions_for
+from cluster.orders import render_setup
+from cluster.plan import JobPlan, Span, plan_job
+from cluster.runtime import RayRuntime
+from cluster.tally import Tally
+from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup
+from farm.content import check_source_content
+from farm.decide import FaceDecision
+from farm.errors import ChunkError, Interrupted
+from farm.faces.casting import CastRows
+from farm.faces.observe import Sight
+from farm.faces.sight_file import read_sights, write_sights
+from farm.faces.table import FaceTable
+from farm.job_folder import JobFolder, default_job_dir
+from farm.media.index import IndexClass, VideoIndex, build_index
+from farm.media.listing import FrameListing, list_frames
+from farm.media.packets import PacketReader
+from farm.media.plan import FramePlan
+from farm.media.probe import check_video
+from farm.models.hashes import sha256_of
+from farm.observer import RenderObserver
+from farm.report import Stage
+from farm.settings import OnChange, RenderSettings
+from farm.stop import StopRequest
+from scheduler.chunks import Chunk
+from scheduler.dispatch import Dispatch
+
+Value = TypeVar("Value")
+Outcome = TypeVar("Outcome")
+_SPARE_STORE_BYTES = 16 << 20
+
+
+class VideoJob(ABC, Generic[Outcome]):
+    """One job on one video."""
+
+    def __init__(
+        self,
+        settings: RenderSettings,
+        observer: RenderObserver,
+        span: Span | None,
+        stop: StopRequest,
+    ) -> None:
+        self._settings = settings
+        self._observer = observer
+        self._span = span
+        self._stop = stop
+        self._tally = Tally(observer)
+
+    def run(self, given: RayRuntime | None) -> Outcome:
+        """Start Ray while the file is read, then do the job.
+
+        Args:
+            given: Ray, already entered and left open; None starts or joins one by the settings.
+        """
+        settings = self._settings
+        self._check()
+        check_video(settings.target, settings.video_stream)
+        indexing = _in_background(partial(_timed_index, settings.target, settings.video_stream))
+        digest = _in_background(partial(sha256_of, settings.target))
+        with ExitStack() as stack:
+            with self._tally.stage(Stage.START, "Ray"):
+                own = RayRuntime(settings.address, settings.workers)
+                runtime = stack.enter_context(nullcontext(given) if given else own)
+            index, self._tally.stage_s[Stage.INDEX] = indexing.result()
+            return self._with_ray(index, runtime, digest)
+
+    @abstractmethod
+    def _check(self) -> None:
+        """Refuse what can be refused before anything starts."""
+
+    @abstractmethod
+    def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
+        """Decide on faces and models."""
+
+    @abstractmethod
+    def _job(
+        self,
+        index: VideoIndex,
+        listing: FrameListing | None,
+        runtime: RayRuntime,
+        digest: Future[str],
+    ) -> Outcome:
+        """Plan and do it all."""
+
+    def _with_ray(self, index: VideoIndex, runtime: RayRuntime, digest: Future[str]) -> Outcome:
+        """List, and do the job; once more with a listing where the index proved wrong."""
+        listing = self._list(index) if index.index_class is IndexClass.UNTRUSTED else None
+        try:
+            return self._job(index, listing, runtime, digest)
+        except LostFramesError as error:
+            if listing is not None:
+                raise ChunkError(f"{error.message}; run the command again") from error
+            self._tally.note(f"{error.message} as the index promised: listing all frames")
+            self._tally.begin_chunks()
+            index = replace(
+                index,
+                index_class=IndexClass.UNTRUSTED,
+                damage=("some frames do not decode cleanly",),
+            )
+            return self._job(index, self._list(index), runtime, digest)
+
+    def _list(self, index: VideoIndex) -> FrameListing:
+        with self._tally.stage(Stage.INDEX, "listing frames"):
+            return list_frames(
+                index,
+                lambda n: self._observer.stage(Stage.INDEX, f"listing frames: {n}"),
+                any_shape=self._settings.shape.on_change is OnChange.SCALE,
+            )
+
+    def _plan(
+        self,
+        index: VideoIndex,
+        listing: FrameListing | None,
+        runtime: RayRuntime,
+        digest: Future[str],
+        pick: PickEncoder,
+    ) -> JobPlan:
+        settings = self._settings
+        with self._tally.stage(Stage.DECIDE, "models and faces"):
+            say = partial(self._observer.stage, Stage.DECIDE)
+            faces = self._decide(index, say)
+            inventory = runtime.inventory(questions_for(settings))
+            plan = plan_job(
+                settings,
+                self._span,
+                index,
+                listing,
+                faces,
+                inventory,
+                digest.result(),
+                pick,
+            )
+            self._tally.look_at_sources(check_source_content(settings))
+        for note in (*plan.notes, *plan.encoding.notes):
+            self._tally.note(note)
+        self._say_plan(plan)
+        return plan
+
+    def _say_plan(self, plan: JobPlan) -> None:
+        self._observer.planned(
+            len(plan.frames.output),
+            len(plan.chunks),
+            plan.workers.workers,
+            plan.provider,
+            plan.workers.seats[0].threads,
+            plan.encoder.encoder,
+        )
+
+    def _folder(self, plan: JobPlan) -> JobFolder:
+        settings = self._settings
+        path = settings.job_dir or default_job_dir(settings.output)
+        return JobFolder(path, plan.fingerprint, plan.request)
+
+    def _work(
+        self,
+        plan: JobPlan,
+        setup: RenderSetup,
+        todo: Sequence[Chunk],
+        frames: FramePlan,
+        done: Callable[[int, ChunkResult], None],
+        rows: CastRows | None = None,
+    ) -> bool:
+        """Let workers do chunks until all are done or the user wants it to end.
+
+        Args:
+            plan: The job.
+            setup: What the workers must know.
+            todo: The chunks.
+            frames: The plan that the chunks were cut from.
+            done: Called with worker and result of each chunk.
+            rows: The face table, None without one.
+
+        Returns:
+            Whether all were done.
+        """
+
+        def checked(worker: int, result: ChunkResult) -> None:
+            if result.corrupt and plan.index.index_class is IndexClass.TRUSTED:
+                # Only one thread conceals errors the same way each time: see `_with_ray`.
+                raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
+            done(worker, result)
+
+        keyframes = np.flatnonzero(plan.index.keyframes).tolist()
+        dispatch = Dispatch(todo, keyframes, workers=plan.workers.workers)
+        self._stop.can_drain = True
+        try:
+            with PacketReader(plan.index) as reader, WorkerPool(setup, plan.workers, rows) as pool:
+                shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES)
+                pool.run(dispatch, frames, shipper, checked, self._asked_to_stop)
+                memory = pool.memory_bytes()
+        finally:
+            self._stop.can_drain = False
+        self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
+        return dispatch.finished
+
+    def _analyse(self, plan: JobPlan, analysis: AnalysisPlan, folder: JobFolder) -> FaceTable:
+        """Look at the clip, as far as it was not looked at before, and make its face table."""
+        chunks = analysis.chunks
+        seen = _seen_before(chunks, folder, plan.pixels)
+        todo = [chunk for chunk in chunks if chunk.chunk_index not in seen]
+        total = sum(chunk.frame_count for chunk in chunks)
+
+        def done(_worker: int, result: ChunkResult) -> None:
+            chunk = chunks[result.chunk_index]
+            path = folder.sights_path(chunk.chunk_index)
+            write_sights(path, plan.pixels, chunk.frame_start, result.sights)
+            seen[chunk.chunk_index] = result.sights
+            self._tally.add_analysis(result)
+            looked = sum(len(sights) for sights in seen.values())
+            self._observer.stage(Stage.ANALYSE, f"faces: frame {looked} of {total}")
+
+        with self._tally.stage(Stage.ANALYSE, "faces"):
+            setup = replace(render_setup(self._settings, plan, folder), analyse=True)
+            if todo and not self._work(plan, setup, todo, analysis.frames, done):
+                raise Interrupted(f"{len(seen)} of {len(chunks)} chunks are looked at and kept")
+        job = plan.faces.job.analysis
+        return make_table(
+            plan.clip,
+            chunks,
+            seen,
+            self._settings.analysis,
+            detector=plan.faces.detector,
+            recognises=job is not None and job.recognises,
+        )
+
+    def _asked_to_stop(self) -> bool:
+        """Tell whether no further chunk is to be begun, and say so the first time."""
+        if self._stop.asked:
+            self._tally.note("finishing the chunks in hand; Ctrl-C again stops at once")
+        return self._stop.asked
+
+
+def _seen_before(chunks: Sequence[Chunk], folder: JobFolder, job: str) -> dict[int, list[Sight]]:
+    """Return what an earlier run of the job has seen, by chunk."""
+    found = {
+        chunk.chunk_index: read_sights(
+            folder.sights_path(chunk.chunk_index), job, chunk.frame_start, chunk.frame_count
+        )
+        for chunk in chunks
+    }
+    return {number: sights for number, sights in found.items() if sights is not None}
+
+
+def _timed_index(path: Path, video_stream: int | None) -> tuple[VideoIndex, float]:
+    """Index a file and return the seconds that it took."""
+    began = time.monotonic()
+    return build_index(path, video_stream), time.monotonic() - began
+
+
+def _in_background(work: Callable[[], Value]) -> Future[Value]:
+    """Run something on a thread that an early end of the command need not wait for."""
+    future: Future[Value] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="reading", daemon=True).start()
+    return future

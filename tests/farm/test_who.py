@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from farm.errors import InputError
+from farm.face_settings import FaceOrder
+from farm.report import Gap
+from farm.who import NOBODY_ALIKE_NOTE, NOBODY_NOTE, UNKNOWN_NOTE, Wanted, cast, gap_notes
+from tests.faces.tables import table_of, track_of
+
+BOX, OTHER = (10.0, 10.0, 40.0, 40.0), (200.0, 60.0, 300.0, 160.0)
+EMBEDDING = (1.0, *[0.0] * 511)
+KNOWN = track_of(1, [0, 1], [BOX, BOX], embedding=EMBEDDING)
+UNKNOWN = track_of(2, [1, 2], [OTHER, OTHER])
+
+
+def wanted(**changes: Any) -> Wanted:
+    values: dict[str, Any] = {"least_likeness": 0.3, "order": FaceOrder.LARGEST}
+    return Wanted(**(values | changes))
+
+
+def at_frame(second: float) -> int:
+    return int(second * 25)
+
+
+def test_everyone_needs_no_reference() -> None:
+    casting, notes = cast(wanted(everyone=True), table_of(KNOWN), at_frame)
+    assert casting.everyone
+    assert notes == ()
+
+
+def test_the_tracks_like_a_reference_are_cast_or_nobody_and_that_is_said() -> None:
+    table = table_of(KNOWN, UNKNOWN)
+    casting, notes = cast(wanted(references=(EMBEDDING,)), table, at_frame)
+    assert (set(casting.roles), notes) == ({1}, ())
+    stranger = (0.0, 1.0, *[0.0] * 510)
+    casting, notes = cast(wanted(references=(stranger,)), table, at_frame)
+    assert (casting.roles, notes) == ({}, (NOBODY_ALIKE_NOTE,))
+
+
+def test_a_place_at_a_time_says_who_is_meant() -> None:
+    table = table_of(KNOWN, UNKNOWN)
+    casting, notes = cast(wanted(at_s=0.04), table, at_frame)
+    assert (set(casting.roles), notes) == ({2}, (UNKNOWN_NOTE,))
+    casting, notes = cast(wanted(at_s=0.04, number=2), table, at_frame)
+    assert (set(casting.roles), notes) == ({1}, ())
+    with pytest.raises(InputError, match=r"--reference-at 0\.2: frame 5 shows 0 faces"):
+        cast(wanted(at_s=0.2), table, at_frame)
+
+
+def test_a_clip_without_faces_is_said() -> None:
+    casting, notes = cast(wanted(), table_of(), at_frame)
+    assert (casting.roles, notes) == ({}, (NOBODY_NOTE,))
+
+
+def test_stretches_where_somebody_vanishes_are_said_the_first_ones_by_their_frames() -> None:
+    from dataclasses import replace
+
+    gaps = tuple(Gap(track=1, frame_start=10 * i, frame_stop=10 * i + 4) for i in range(7))
+    assert gap_notes(table_of()) == ()
+    (note,) = gap_notes(replace(table_of(), gaps=gaps))
+    assert note.startswith("a face vanishes and returns 7 times: look at frames 0 to 3, 10 to 13")
+    assert note.endswith("40 to 43 and 2 more")
