@@ -63,16 +63,24 @@ class _Attempt:
 class WorkerPool:
     """The workers of one job. Use as a context manager: leaving it ends them."""
 
-    def __init__(self, setup: RenderSetup, plan: WorkerPlan, rows: CastRows | None = None) -> None:
+    def __init__(
+        self,
+        setup: RenderSetup,
+        plan: WorkerPlan,
+        rows: CastRows | None = None,
+        keeper: Any = None,
+    ) -> None:
         """Take the job.
 
         Args:
             setup: What every worker must know.
             plan: The seats of the workers.
             rows: The face table, of which each chunk is given its rows; None without one.
+            keeper: Takes files of workers that do not see the job's folder; None where all do.
         """
         self._setup = setup
         self._rows = rows
+        self._keeper = keeper
         self._plan = plan
         self._seats: dict[int, WorkerSeat] = {}
         self._vacant: list[WorkerSeat] = []
@@ -307,7 +315,7 @@ class WorkerPool:
             max_concurrency=_ACTOR_CONCURRENCY,
             max_restarts=0,
             scheduling_strategy=scheduling(seat),
-        ).remote(setup_for(self._setup, seat), seat.devices)
+        ).remote(setup_for(self._setup, seat), seat.devices, self._keeper)
         self._actors[number] = actor
         self._seats[number] = seat
         self._tickets[number] = 0

@@ -10,18 +10,21 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
 import psutil
 import ray
 
+from actors.keeper import SentFiles
 from farm.analyse import ChunkAnalyser
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup
 from farm.errors import ChunkError
+from farm.files import sees_folder
 from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlierError
 from farm.media.packets import PacketBlock
+from farm.models.shipped import shipped_store
 from farm.render import ChunkRenderer
 from farm.store_chunk import encode_again, has_earlier
 
@@ -56,6 +59,8 @@ class WorkerFacts:
     threads: int
     devices: str = ""
     """GPUs that it sees, as CUDA_VISIBLE_DEVICES says it."""
+    sends_files: bool = False
+    """Whether it does not see the job's folder and sends what it makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +85,7 @@ class ChunkWorker:
         self,
         setup: RenderSetup,
         devices: str | None = None,
+        keeper: Any = None,
         get: Callable[[Any], PacketBlock] = ray.get,
     ) -> None:
         """Take the job; `start` does the work, so that its errors come back as they are.
@@ -87,10 +93,14 @@ class ChunkWorker:
         Args:
             setup: The job, with the provider and threads of this worker.
             devices: GPUs that it may see; None leaves it at what Ray has set.
+            keeper: Takes files where this machine does not see the job's folder; None where all do.
             get: Fetches a block by its reference.
         """
         self._setup = setup
         self._devices = devices
+        self._sent = None
+        if keeper is not None and not sees_folder(setup.chunk_dir, setup.folder_mark):
+            self._sent = SentFiles(keeper)
         self._get = get
         self._renderer: ChunkRenderer | ChunkAnalyser | None = None
         self._turn = threading.Condition()
@@ -109,14 +119,18 @@ class ChunkWorker:
             # CUDA reads it when it is used first, which is later.
             os.environ[_VISIBLE] = self._devices
         if self._renderer is None:
-            kind = ChunkAnalyser if self._setup.analyse else ChunkRenderer
-            self._renderer = kind(self._setup)
+            setup = _with_sent_models(self._setup)
+            if setup.analyse:
+                self._renderer = ChunkAnalyser(setup)
+            else:
+                self._renderer = ChunkRenderer(setup, self._sent)
         return WorkerFacts(
             pid=os.getpid(),
             node=os.uname().nodename,
             provider=self._setup.faces.provider,
             threads=self._setup.threads,
             devices=os.environ.get(_VISIBLE, ""),
+            sends_files=self._sent is not None,
         )
 
     def close(self) -> None:
@@ -148,6 +162,8 @@ class ChunkWorker:
         """
         try:
             result = self._encode_again(shipment) or self._submit(shipment).result()
+            if self._sent is not None:
+                self._sent.settle()
             return Answer(outcome=Outcome.DONE, result=result)
         except DecoderClosedError:
             return Answer(outcome=Outcome.DECODER_CLOSED)
@@ -166,7 +182,7 @@ class ChunkWorker:
             return None
         with self._turn:
             self._pass(shipment.ticket)
-        return encode_again(self._setup, shipment.task)
+        return encode_again(self._setup, shipment.task, self._sent)
 
     def _submit(self, shipment: Shipment) -> Future[ChunkResult]:
         """Enter the pipeline when the attempts before this one have."""
@@ -198,3 +214,10 @@ class ChunkWorker:
                 block = self._get(ref)
                 self._fetched += 1
                 yield block
+
+
+def _with_sent_models(setup: RenderSetup) -> RenderSetup:
+    """Return the job with the models that this node was sent in the place of the driver's."""
+    if setup.models is None:
+        return setup
+    return replace(setup, faces=replace(setup.faces, models=shipped_store(setup.models)))

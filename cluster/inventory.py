@@ -81,12 +81,9 @@ def ask_nodes(
     Returns:
         For each node what the function returned, or in one line why there is no answer.
     """
-    remote: Any = ray.remote(work)
+    remote: Any = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(work)
     refs = [
         remote.options(
-            num_cpus=0,
-            max_calls=1,
-            max_retries=0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id, soft=False),
         ).remote(*arguments)
         for node_id in node_ids

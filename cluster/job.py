@@ -19,9 +19,9 @@ from typing import Generic, TypeVar
 import numpy as np
 import ray
 
-from actors.pool import WorkerPool
 from actors.shipping import PacketShipper
 from cluster.analysis import AnalysisPlan, make_table
+from cluster.crew import crew
 from cluster.encoding import PickEncoder
 from cluster.inventory import questions_for
 from cluster.orders import render_setup
@@ -86,6 +86,7 @@ class VideoJob(ABC, Generic[Outcome]):
             with self._tally.stage(Stage.START, "Ray"):
                 own = RayRuntime(settings.address, settings.workers)
                 runtime = stack.enter_context(nullcontext(given) if given else own)
+            self._runtime = runtime
             index, self._tally.stage_s[Stage.INDEX] = indexing.result()
             return self._with_ray(index, runtime, digest)
 
@@ -209,7 +210,9 @@ class VideoJob(ABC, Generic[Outcome]):
         dispatch = Dispatch(todo, keyframes, workers=plan.workers.workers)
         self._stop.can_drain = True
         try:
-            with PacketReader(plan.index) as reader, WorkerPool(setup, plan.workers, rows) as pool:
+            say = partial(self._observer.stage, Stage.PROCESS)
+            hired = crew(self._runtime, plan, setup, rows, self._tally.note, say)
+            with PacketReader(plan.index) as reader, hired as pool:
                 shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES)
                 pool.run(dispatch, frames, shipper, checked, self._asked_to_stop)
                 memory = pool.memory_bytes()

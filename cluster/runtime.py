@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import farm
+from cluster.attach import attach_error, check_address, settle_authentication, split_address
+from cluster.code import is_shipped, staged_code
 from farm.errors import ClusterError
 from farm.node.facts import Questions
 
@@ -79,6 +81,11 @@ class RayRuntime:
     ) -> None:
         self._stack.close()
 
+    @property
+    def is_private(self) -> bool:
+        """Whether Ray runs on this machine alone, for this command."""
+        return self._address is None
+
     def inventory(self, questions: Questions) -> Inventory:
         """Return what the nodes have.
 
@@ -112,15 +119,7 @@ class RayRuntime:
 
         if ray.is_initialized():
             raise ClusterError("this process uses Ray already; leave it first (ray.shutdown())")
-        options: dict[str, Any] = {"address": self._address}
-        if self._address is None:
-            options = {
-                "address": "local",
-                "num_cpus": self._slots,
-                "object_store_memory": _STORE_BYTES,
-                "include_dashboard": False,
-                "_temp_dir": str(stack.enter_context(_private_folder())),
-            }
+        options = self._own(stack) if self._address is None else self._joined(stack)
         stack.callback(_shut_down, {child.pid for child in psutil.Process().children()})
         try:
             with _code_in_reach():
@@ -128,13 +127,40 @@ class RayRuntime:
         except Exception as error:
             raise self._start_error(error) from error
 
+    def _own(self, stack: ExitStack) -> dict[str, Any]:
+        """Return how a private Ray is started."""
+        return {
+            "address": "local",
+            "num_cpus": self._slots,
+            "object_store_memory": _STORE_BYTES,
+            "include_dashboard": False,
+            "_temp_dir": str(stack.enter_context(_private_folder())),
+        }
+
+    def _joined(self, stack: ExitStack) -> dict[str, Any]:
+        """Return how a running cluster is joined; the code of this process goes along.
+
+        Raises:
+            ClusterError: Nobody answers, or there is no token.
+        """
+        address = self._address or "auto"
+        check_address(address)
+        if address != "auto":
+            settle_authentication(split_address(address)[0])
+        if is_shipped():
+            return {"address": address}
+        # Ray keeps each code in a folder of its own and sends it to a node once.
+        runtime_env = {
+            "working_dir": str(stack.enter_context(staged_code())),
+            "env_vars": {k: v for k, v in _ENVIRONMENT.items() if not k.startswith("RAY_")},
+        }
+        return {"address": address, "runtime_env": runtime_env}
+
     def _start_error(self, error: Exception) -> ClusterError:
         """Say in one line why there is no Ray."""
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if self._address is not None:
-            return ClusterError(
-                f"the Ray cluster at {self._address} cannot be reached ({reason}); check --address"
-            )
+            return attach_error(self._address, error)
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return ClusterError(
             f"Ray cannot be started on this machine ({reason}); "
             "`facefarm doctor` shows what is missing"

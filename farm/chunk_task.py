@@ -18,6 +18,7 @@ from farm.media.decode import DecodeRequest
 from farm.media.encoders import EncoderChoice
 from farm.media.reshape import Reshape
 from farm.media.stream import StreamParameters
+from farm.models.shipped import ModelSet
 from farm.process import FaceJob
 
 
@@ -48,6 +49,10 @@ class RenderSetup:
     decode_threads: int
     """At most; 0 lets the decoder choose."""
     chunk_dir: Path
+    models: ModelSet | None = None
+    """Models that a worker on a cluster was sent; None where it has those of `faces`."""
+    folder_mark: str = ""
+    """Proves to a worker that the folder which it sees is the job's; see `farm.files`."""
     memory_bytes: int | None = None
     """Bound of the frames in the worker's queues."""
     request: str = ""

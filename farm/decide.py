@@ -57,6 +57,8 @@ class FaceDecision:
     """The table that was given to render from."""
     wanted: Wanted | None = None
     """Whom a job works on that reads a table."""
+    files: tuple[ModelFile, ...] = ()
+    """The models that workers load."""
 
     @property
     def provider(self) -> str:
@@ -251,6 +253,7 @@ def _decision(
         alters=tuple(p.name for p in processors),
         private=any(p.fails_closed for p in processors),
         notes=(*notes, *licence_notes(files)),
+        files=tuple(files),
     )
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from farm.chunk_task import chunk_name
 from farm.errors import ChunkError, InputError
+from farm.files import unmark_folder
 from farm.media.chunk_file import ChunkHeader, read_header, read_packets
 
 _CHUNK = re.compile(r"\d{5,}\.chunk")
@@ -157,6 +158,7 @@ class JobFolder:
         for path in self._files(_HALF_WRITTEN):
             path.unlink(missing_ok=True)
         self.remove_final_dir()
+        unmark_folder(self.path)
 
     def _clear_encoders(self) -> None:
         """Delete what is known of encoders that broke, and what they made."""

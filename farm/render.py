@@ -20,6 +20,7 @@ from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_error
 from farm.content import ContentWatch
 from farm.emit import FrameEmitter
 from farm.errors import ChunkError
+from farm.files import Files, LocalFiles
 from farm.frames import Blocks, FrameSource, as_editable
 from farm.media.chunk_file import EncodedPacket
 from farm.media.encode import ChunkEncoder, chunk_header
@@ -72,13 +73,18 @@ class _Item:
 class ChunkRenderer:
     """Renders chunks one after another; several may be in it at once. Close it at the end."""
 
-    def __init__(self, setup: RenderSetup) -> None:
+    def __init__(self, setup: RenderSetup, files: Files | None = None) -> None:
         """Load models and start the threads.
+
+        Args:
+            setup: The job.
+            files: Who puts finished files in place; None for this machine.
 
         Raises:
             SetupError: A model is missing or a provider does not load.
         """
         self._setup = setup
+        self._files = files or LocalFiles()
         self._closed = False
         self.activity = 0
         """Grows with every frame that is decoded, processed or encoded."""
@@ -256,13 +262,25 @@ class ChunkRenderer:
                 self._setup.encoder, self._setup.output, self._setup.frame_rate
             )
         if self._setup.frames_dir is not None:
-            _keep(self._setup.frames_dir, work.task, work.result.frames, frame)
+            self._keep(self._setup.frames_dir, work.task, work.result.frames, frame)
         picture = frame.video_frame
         if self._scaler is not None:
             picture = self._scaler.scale(picture)
         work.packets += work.encoder.encode(picture, work.result.frames)
         work.result.frames += 1
         self.activity += 1
+
+    def _keep(self, folder: Path, task: ChunkTask, position: int, frame: EditableFrame) -> None:
+        """Write a processed frame as PNG, named by its number and pts."""
+        path = folder / f"{task.frame_start + position:08d}_{task.pts[position]}.png"
+        compression = [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION]
+        _, data = cv2.imencode(".png", frame.to_bgr(), compression)
+        try:
+            self._files.write(path, [data.tobytes()])
+        except OSError as error:
+            raise ChunkError(
+                f"{path}: cannot be written ({error.strerror or error}); free space there"
+            ) from error
 
     def _finish(self, work: _Work) -> None:
         """Flush the encoder and write the chunk file."""
@@ -280,7 +298,7 @@ class ChunkRenderer:
         header = chunk_header(
             work.encoder, self._setup.encoder, self._setup.output, work.packets, fields
         )
-        result.bytes = store_chunk(self._setup, header, work.packets)
+        result.bytes = store_chunk(self._setup, header, work.packets, self._files)
         work.packets = []
 
 
@@ -318,15 +336,6 @@ def _take(source: queue.Queue[_Item | None], most: int) -> list[_Item] | None:
             break
         items.append(item)
     return items
-
-
-def _keep(folder: Path, task: ChunkTask, position: int, frame: EditableFrame) -> None:
-    """Write a processed frame as PNG, named by its number and pts."""
-    name = f"{task.frame_start + position:08d}_{task.pts[position]}.png"
-    if not cv2.imwrite(
-        str(folder / name), frame.to_bgr(), [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION]
-    ):
-        raise ChunkError(f"{folder / name}: cannot be written; free space there")
 
 
 def _chunk_error(work: _Work, stage: str, error: Exception) -> Exception:

@@ -13,6 +13,7 @@ from pathlib import Path
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_name
 from farm.content import content_in
 from farm.errors import ChunkError, EncoderError
+from farm.files import Files
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import (
     ChunkHeader,
@@ -36,8 +37,19 @@ def chunk_info(setup: RenderSetup, result: ChunkResult) -> dict[str, object]:
     }
 
 
-def store_chunk(setup: RenderSetup, header: ChunkHeader, packets: Sequence[EncodedPacket]) -> int:
+def store_chunk(
+    setup: RenderSetup,
+    header: ChunkHeader,
+    packets: Sequence[EncodedPacket],
+    files: Files | None = None,
+) -> int:
     """Write a chunk file whole; its size in bytes.
+
+    Args:
+        setup: The job.
+        header: What the file holds.
+        packets: In decode order.
+        files: Who puts it in place; None for this machine.
 
     Raises:
         EncoderError: It could not be joined with the chunks of the other workers.
@@ -50,8 +62,7 @@ def store_chunk(setup: RenderSetup, header: ChunkHeader, packets: Sequence[Encod
             "than elsewhere, so its chunks do not join; choose another --video-encoder"
         )
     path = setup.chunk_dir / chunk_name(header.chunk_index)
-    write_chunk(path, header, packets)
-    return path.stat().st_size
+    return write_chunk(path, header, packets, files)
 
 
 def has_earlier(setup: RenderSetup, task: ChunkTask) -> bool:
@@ -59,8 +70,15 @@ def has_earlier(setup: RenderSetup, task: ChunkTask) -> bool:
     return setup.earlier_dir is not None and _earlier_path(setup.earlier_dir, task).is_file()
 
 
-def encode_again(setup: RenderSetup, task: ChunkTask) -> ChunkResult | None:
+def encode_again(
+    setup: RenderSetup, task: ChunkTask, files: Files | None = None
+) -> ChunkResult | None:
     """Make a chunk of the pictures that an earlier encoder of the job has left.
+
+    Args:
+        setup: The job.
+        task: The chunk.
+        files: Who puts it in place; None for this machine.
 
     Returns:
         The result; None where there is nothing whole to make it of, so that it must be rendered.
@@ -89,7 +107,7 @@ def encode_again(setup: RenderSetup, task: ChunkTask) -> ChunkResult | None:
         "info": earlier.info | {"encoded_before_by": earlier.encoder},
     }
     header = chunk_header(encoder, setup.encoder, setup.output, packets, fields)
-    result.bytes = store_chunk(setup, header, packets)
+    result.bytes = store_chunk(setup, header, packets, files)
     result.encode_s = time.perf_counter() - began
     return result
 

@@ -11,7 +11,6 @@ import base64
 import json
 import os
 import struct
-import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from farm.errors import ChunkError
+from farm.files import Files, LocalFiles
 
 _MAGIC = b"ffchunk\x01"
 _PREAMBLE = struct.Struct("<8sIIQI")
@@ -82,8 +82,22 @@ class _Row:
     crc: int
 
 
-def write_chunk(path: Path, header: ChunkHeader, packets: Iterable[EncodedPacket]) -> None:
+def write_chunk(
+    path: Path,
+    header: ChunkHeader,
+    packets: Iterable[EncodedPacket],
+    files: Files | None = None,
+) -> int:
     """Write a chunk file so that it is either whole under its name or not there.
+
+    Args:
+        path: Where it belongs.
+        header: What it holds.
+        packets: In decode order.
+        files: Who puts it there; None for this machine.
+
+    Returns:
+        Its size in bytes.
 
     Raises:
         ChunkError: the folder cannot be written or the disk is full.
@@ -94,12 +108,13 @@ def write_chunk(path: Path, header: ChunkHeader, packets: Iterable[EncodedPacket
     preamble = preamble[: -_CRC.size] + _CRC.pack(zlib.crc32(preamble[: -_CRC.size]))
     parts = [preamble, head, _crc(head), rows, _crc(rows), *bodies]
     try:
-        _write_atomically(path, parts)
+        (files or LocalFiles()).write(path, parts)
     except OSError as error:
         raise ChunkError(
             f"chunk {header.chunk_index:05d}: {path} cannot be written "
             f"({error.strerror or error}); free space there or choose another --job-dir"
         ) from error
+    return sum(map(len, parts))
 
 
 def read_header(path: Path) -> ChunkHeader:
@@ -228,22 +243,6 @@ def _checked(path: Path, file: BinaryIO, size: int, what: str) -> bytes:
 
 def _crc(data: bytes) -> bytes:
     return _CRC.pack(zlib.crc32(data))
-
-
-def _write_atomically(path: Path, parts: Iterable[bytes]) -> None:
-    """Write beside `path`, flush to the disk, then rename; nothing is left behind on failure."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:64]}.")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _opened(path: Path) -> BinaryIO:
