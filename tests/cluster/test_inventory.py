@@ -47,9 +47,6 @@ def test_only_what_the_job_may_use_is_tried(tmp_path: Path) -> None:
     files: dict[str, Any] = {"target": tmp_path / "a.mp4", "output": tmp_path / "b.mp4"}
     asked = questions_for(RenderSettings(**files, execution_provider="CUDA"))
     assert asked.providers == ("cuda",)
-    assert asked.encoders is not None
-    assert asked.encoders[-1] == "libx264"
-    assert all(name.startswith("h264") for name in asked.encoders[:-1])
     assert questions_for(RenderSettings(**files, processors=NOTHING)).providers == ("cpu",)
     others = ProcessorSettings(names=("face_anonymizer",))
     assert questions_for(RenderSettings(**files, processors=others)).providers is None
@@ -81,7 +78,7 @@ def test_a_node_is_asked_in_a_process_that_ends_afterwards(runtime: RayRuntime) 
     assert ask_nodes([entry["NodeID"]], add, 3, 7) == [10]
     (said,) = ask_nodes([entry["NodeID"]], as_number, "no number")
     assert "no number" in str(said)
-    (gone,) = ask_nodes(["f" * len(entry["NodeID"])], add, 3, 7)
+    (gone,) = ask_nodes(["a" * len(entry["NodeID"])], add, 3, 7)
     assert "it is lost" in str(gone)
 
 
