@@ -103,6 +103,8 @@ class ChunkRenderer:
         self._decoded: queue.Queue[_Item | None] = queue.Queue(room)
         self._processed: queue.Queue[_Item | None] = queue.Queue(room)
         loops = (self._decode_loop, self._face_loop, self._encode_loop)
+        self._encoder: ChunkEncoder | None = None
+        """That of the chunk which is encoded, or was last."""
         self._threads = [
             threading.Thread(target=loop, name=loop.__name__, daemon=True) for loop in loops
         ]
@@ -258,7 +260,9 @@ class ChunkRenderer:
 
     def _encode(self, work: _Work, frame: EditableFrame) -> None:
         if work.encoder is None:
-            work.encoder = ChunkEncoder(
+            if self._encoder is not None:
+                self._encoder.close()  # of a chunk that failed: sessions of hardware are few
+            work.encoder = self._encoder = ChunkEncoder(
                 self._setup.encoder, self._setup.output, self._setup.frame_rate
             )
         if self._setup.frames_dir is not None:

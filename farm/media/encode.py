@@ -11,6 +11,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import av
@@ -26,6 +27,7 @@ from farm.media.parameter_sets import parameter_sets
 from farm.media.pixel_formats import to_pix_fmt
 from farm.media.reasons import reason_of
 from farm.media.seen import SeenPictures
+from farm.media.sessions import LIMITED_FAMILIES, Session, open_in_turn
 from farm.media.stream import StreamParameters
 
 _DEFAULT_RATE = Fraction(25)
@@ -58,7 +60,13 @@ class ChunkEncoder:
         self._sets: bytes | None = None
         self._extradata = b""
         self._frame_rate = frame_rate or stream.frame_rate or _DEFAULT_RATE
-        self._context: VideoCodecContext | None = open_encoder(choice, stream, self._frame_rate)
+        self._session: Session | None = None
+        self._context: VideoCodecContext | None
+        opened = partial(open_encoder, choice, stream, self._frame_rate)
+        if choice.family in LIMITED_FAMILIES:
+            self._context, self._session = open_in_turn(str(choice.family), opened)
+        else:
+            self._context = opened()
         self.seen = SeenPictures()
         """The pictures as they were handed to the encoder."""
 
@@ -94,6 +102,8 @@ class ChunkEncoder:
         if self._context is not None:
             self._extradata = self.extradata
         self._context = None
+        if self._session is not None:
+            self._session.give_back()
 
     @property
     def extradata(self) -> bytes:
