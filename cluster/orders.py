@@ -54,6 +54,7 @@ def finish_request(
         stream=plan.output,
         times=plan.frames.output.times,
         cut=plan.frames.output.cut,
+        clock=plan.frames.clock,
         encoder=plan.encoder,
         encode_on=plan.encoding.encode_on,
         keep_audio=settings.keep_audio,

@@ -15,6 +15,8 @@ from av.container import InputContainer
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from farm.media.clock import FORWARD_S
+
 _SHORT_S = Fraction(1, 2)
 _JOIN_PACKETS = 3
 """How near to a restart of the clock a corrupt packet only shows a join of two recordings."""
@@ -47,7 +49,7 @@ def find_damage(
     damage = []
     if broken:
         damage.append(f"reading stopped: {broken}")
-    if count := _corrupt_count(dts, corrupt):
+    if count := _corrupt_count(dts, corrupt, Fraction(video.time_base or 0)):
         damage.append(f"{count} packets flagged corrupt")
     if "mov" in container.format.name:
         promised_frames = len(video.index_entries)
@@ -62,9 +64,10 @@ def find_damage(
     return damage
 
 
-def _corrupt_count(dts: NDArray[np.int64], corrupt: NDArray[np.bool_]) -> int:
+def _corrupt_count(dts: NDArray[np.int64], corrupt: NDArray[np.bool_], tick: Fraction) -> int:
     """Return how many packets are corrupt otherwise than by a join of two recordings."""
-    joins = np.flatnonzero(np.diff(dts) < 0) + 1
+    steps = np.diff(dts)
+    joins = np.flatnonzero((steps < 0) | (steps * float(tick) > float(FORWARD_S))) + 1
     places = np.flatnonzero(corrupt)
     far = np.abs(places[:, None] - joins[None, :]) > _JOIN_PACKETS
     return int(far.all(axis=1).sum())

@@ -24,6 +24,7 @@ from farm.image_names import is_sequence
 from farm.marks.embed import embed_mark, mark_of_source, tags_for
 from farm.marks.mark import Mark
 from farm.marks.signing import SigningFiles, sign_file
+from farm.media.clock import ClockSegment
 from farm.media.containers import (
     ContainerRules,
     StreamPlan,
@@ -70,6 +71,8 @@ class FinishRequest:
     times: FrameTimes
     cut: TimeRange | None = None
     """The stretch that is kept of the source, None for the whole."""
+    clock: tuple[ClockSegment, ...] = ()
+    """How the clock of the source jumps; empty for one that does not."""
     encoder: EncoderChoice
     """Encoder of the output; with `final`, the chunks themselves are lossless."""
     encode_on: EncodeOn = EncodeOn.WORKER
@@ -238,8 +241,9 @@ def _joined(
     times = request.times
     shift = shift_of(rules, facts, int(times.pts[0]) * times.time_base, request.cut)
     cut = None
-    if request.cut is not None:
-        cut = cut_source(request.source, streams, request.cut, shift, request.work_dir)
+    if request.cut is not None or request.clock:
+        stretch = request.cut or TimeRange(start=None, stop=None)
+        cut = cut_source(request.source, streams, stretch, shift, request.work_dir, request.clock)
         scratch.extend(cut.paths)
         streams = cut.plan
     target = request.work_dir / f"joined-{uuid.uuid4().hex[:12]}.mp4"
@@ -318,6 +322,7 @@ def _expected(
         first_packets=joined.first_packets,
         kept=task.streams.kept,
         cut=request.cut,
+        clock=request.clock,
         shift=task.shift,
         absolute=rules.is_mov,
         exact_times=rules.exact_times,

@@ -6,6 +6,7 @@ or cutting into chunks (`scheduler.chunks`).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.errors import MediaError
+from farm.media.clock import BACK_S, FORWARD_S, ClockSegment
 from farm.media.index import NO_PTS, VideoIndex
 from farm.media.listing import FrameListing
 from farm.media.output import OutputFrames, every_frame
@@ -22,8 +24,8 @@ from farm.report import Damage
 _FALLBACK_RATE = Fraction(25)
 _REORDER_FRAMES = 16
 """How far decode order and display order are apart at most; the bound of H.264 and HEVC."""
-_RESTART_S = Fraction(1, 2)
-"""Timestamps that go back by more than this start anew."""
+_JUMPING_FORMATS = frozenset({"mpegts"})
+"""Formats in which a long gap is a clock that was set anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -38,6 +40,8 @@ class FramePlan:
     """What the result shows; each source frame once where nothing else was asked for."""
     damage: tuple[Damage, ...] = ()
     """Places where the source does not decode as it should."""
+    clock: tuple[ClockSegment, ...] = ()
+    """The stretches of a source whose clock jumps; empty for one without a jump."""
     notes: tuple[str, ...] = ()
     """Deviations from the source's own timestamps, to be said."""
     looks: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
@@ -59,8 +63,8 @@ def plan_frames(index: VideoIndex, listing: FrameListing | None) -> FramePlan:
     """
     if listing is None:
         order = np.argsort(index.pts, kind="stable")
-        times, _ = _times(index, order, index.pts[order])
-        return FramePlan(packets=order, times=times, output=every_frame(times))
+        timed = _times(index, order, index.pts[order])
+        return _plan(order, timed)
     if (listing.packets < 0).any():
         raise MediaError(
             f"{index.path}: the decoder of {index.stream.codec} does not say which packet "
@@ -68,9 +72,29 @@ def plan_frames(index: VideoIndex, listing: FrameListing | None) -> FramePlan:
         )
     keep = _first_of_each(listing.packets)
     packets = listing.packets[keep]
-    times, notes = _times(index, packets, listing.pts[keep])
-    plan = FramePlan(packets=packets, times=times, output=every_frame(times), notes=notes)
+    plan = _plan(packets, _times(index, packets, listing.pts[keep]))
     return replace(plan, damage=_damage(index, listing, plan, listing.corrupt[keep]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Timed:
+    """Display times, and what is to be said of them."""
+
+    times: FrameTimes
+    clock: tuple[ClockSegment, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _plan(packets: NDArray[np.int64], timed: _Timed) -> FramePlan:
+    """Return the plan that shows every frame."""
+    output = every_frame(timed.times)
+    return FramePlan(
+        packets=packets,
+        times=timed.times,
+        output=output,
+        clock=timed.clock,
+        notes=timed.notes,
+    )
 
 
 def _first_of_each(packets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -78,11 +102,10 @@ def _first_of_each(packets: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.sort(np.unique(packets, return_index=True)[1])
 
 
-def _times(
-    index: VideoIndex, packets: NDArray[np.int64], pts: NDArray[np.int64]
-) -> tuple[FrameTimes, tuple[str, ...]]:
+def _times(index: VideoIndex, packets: NDArray[np.int64], pts: NDArray[np.int64]) -> _Timed:
     """Return strictly increasing display times, and notes where they are not the file's own."""
     time_base, notes = index.stream.time_base, []
+    clock: tuple[ClockSegment, ...] = ()
     missing = int((pts == NO_PTS).sum())
     if missing == len(pts):
         dts = np.sort(index.dts[packets])
@@ -92,14 +115,17 @@ def _times(
     elif missing:
         pts = _filled(pts, _step(index, pts))
         notes.append(f"{missing} frames have no timestamp: they are shown between their neighbours")
-    if (np.diff(pts) <= 0).any():
-        pts, note = _increasing(index, pts)
+    if (np.diff(pts) <= 0).any() and _is_reordered(pts):
+        pts = np.sort(pts)
+    if (np.diff(pts) <= 0).any() or (np.diff(pts) > _most_ticks(index)).any():
+        pts, clock, note = _increasing(index, pts)
         notes += note
     durations = _durations(pts, int(index.durations[packets[-1]]))
-    return FrameTimes(time_base=time_base, pts=pts, durations=durations), tuple(notes)
+    times = FrameTimes(time_base=time_base, pts=pts, durations=durations)
+    return _Timed(times=times, clock=clock, notes=tuple(notes))
 
 
-def _regular_times(index: VideoIndex, count: int) -> tuple[FrameTimes, tuple[str, ...]]:
+def _regular_times(index: VideoIndex, count: int) -> _Timed:
     """Return the times of a source that has none: one frame after another."""
     rate = index.stream.frame_rate or _FALLBACK_RATE
     times = FrameTimes(
@@ -107,7 +133,8 @@ def _regular_times(index: VideoIndex, count: int) -> tuple[FrameTimes, tuple[str
         pts=np.arange(count, dtype=np.int64) * rate.denominator,
         durations=np.full(count, rate.denominator, dtype=np.int64),
     )
-    return times, (f"the source has no timestamps: frames are shown at {float(rate):.3f} fps",)
+    note = f"the source has no timestamps: frames are shown at {float(rate):.3f} fps"
+    return _Timed(times=times, notes=(note,))
 
 
 def _step(index: VideoIndex, pts: NDArray[np.int64]) -> int:
@@ -131,34 +158,65 @@ def _filled(pts: NDArray[np.int64], step: int) -> NDArray[np.int64]:
     return filled
 
 
-def _increasing(
-    index: VideoIndex, pts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Make timestamps strictly increasing.
-
-    Those that only come in decode order are sorted. Where the clock restarts, frames follow on from
-    the last one; a frame that is not later than the one before it is moved by a tick.
-    """
+def _is_reordered(pts: NDArray[np.int64]) -> bool:
+    """Tell whether timestamps only come in decode order: each is there once, and near its place."""
     ranks = np.argsort(np.argsort(pts, kind="stable"))
     disorder = int(np.abs(ranks - np.arange(len(pts))).max())
-    if len(np.unique(pts)) == len(pts) and disorder <= _REORDER_FRAMES:
-        return np.sort(pts), ()
-    step = _step(index, pts)
-    restart_ticks = round(_RESTART_S / index.stream.time_base)
-    moved, offset, restarts, nudged = [int(pts[0])], 0, 0, 0
-    for tick in pts[1:].tolist():
+    return len(np.unique(pts)) == len(pts) and disorder <= _REORDER_FRAMES
+
+
+def _most_ticks(index: VideoIndex) -> int:
+    """Return the longest step from one frame to the next that is no jump of the clock."""
+    if not set(index.container.split(",")) & _JUMPING_FORMATS:
+        return np.iinfo(np.int64).max
+    return math.floor(FORWARD_S / index.stream.time_base)
+
+
+def _increasing(
+    index: VideoIndex, pts: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], tuple[ClockSegment, ...], tuple[str, ...]]:
+    """Make timestamps strictly increasing.
+
+    Where the clock jumps, frames follow on from the last one; a frame that is not later than the
+    one before it is moved by a tick.
+
+    Returns:
+        The timestamps, the stretches between jumps (none without a jump), and notes.
+    """
+    step, most = _step(index, pts), _most_ticks(index)
+    back_ticks = round(BACK_S / index.stream.time_base)
+    moved, offset, nudged = [int(pts[0])], 0, 0
+    starts, offsets = [0], [0]
+    for number, tick in enumerate(pts[1:].tolist(), start=1):
         last = moved[-1]
-        if last - (tick + offset) > restart_ticks:
+        if last - (tick + offset) > back_ticks or tick + offset - last > most:
             offset = last + step - tick
-            restarts += 1
+            starts.append(number)
+            offsets.append(offset)
         nudged += tick + offset <= last
         moved.append(max(last + 1, tick + offset))
+    jumps = len(starts) - 1
     notes = (
-        f"the source's timestamps go back {restarts} times: later frames follow on",
+        f"the source's clock jumps {jumps} times: later frames and sound follow on",
         f"{nudged} frames have the time of another one: they are shown a tick later",
     )
-    said = tuple(note for note, count in zip(notes, (restarts, nudged), strict=True) if count)
-    return np.array(moved, dtype=np.int64), said
+    said = tuple(note for note, count in zip(notes, (jumps, nudged), strict=True) if count)
+    clock = _segments(index, pts, starts, offsets) if jumps else ()
+    return np.array(moved, dtype=np.int64), clock, said
+
+
+def _segments(
+    index: VideoIndex, pts: NDArray[np.int64], starts: list[int], offsets: list[int]
+) -> tuple[ClockSegment, ...]:
+    """Return the stretches that begin at these frames and are moved by so many ticks."""
+    tick = index.stream.time_base
+    parts = np.split(pts, starts[1:])
+    return tuple(
+        ClockSegment(
+            start_s=int(part.min()) * tick, stop_s=int(part.max()) * tick, moved_s=offset * tick
+        )
+        for part, offset in zip(parts, offsets, strict=True)
+    )
 
 
 def _durations(pts: NDArray[np.int64], last: int) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ it is encoded again; subtitles and chapters that reach over a border end there. 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -19,6 +19,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
+from farm.media.clock import ClockFollower, ClockSegment
 from farm.media.containers import KeptStream, StreamKind, StreamPlan
 from farm.media.probe import open_container
 from farm.media.timing import TimeRange
@@ -74,23 +75,29 @@ class SourceCut:
 
 
 def cut_source(
-    source: Path, plan: StreamPlan, cut: TimeRange, shift: Fraction, folder: Path
+    source: Path,
+    plan: StreamPlan,
+    cut: TimeRange,
+    shift: Fraction,
+    folder: Path,
+    clock: tuple[ClockSegment, ...] = (),
 ) -> SourceCut:
     """Write the stretches of all kept streams that have a time.
 
     Args:
         source: The file.
         plan: Its streams that are kept.
-        cut: The stretch, on the source's clock.
+        cut: The stretch, on the source's clock, which goes on where that of the file jumps.
         shift: Seconds from the source's clock to the output's.
         folder: Where to write.
+        clock: How the clock of the file jumps.
     """
     kept: list[KeptStream] = []
     streams: list[CutStream] = []
     notes = list(plan.notes)
     for each in plan.kept:
         if each.kind in (StreamKind.AUDIO, StreamKind.SUBTITLE):
-            found = _cut_stream(source, each, cut, shift, folder)
+            found = _cut_stream(source, each, cut, shift, folder, clock)
             if found is None:
                 notes.append(f"{_label(each)} is left out: it holds nothing in the stretch")
                 continue
@@ -108,6 +115,26 @@ def cut_source(
     )
 
 
+def placed_packets(
+    packets: Iterable[Any], clock: tuple[ClockSegment, ...]
+) -> Iterator[tuple[Any, Fraction]]:
+    """Yield the packets of one stream, and when each begins on a clock that goes on.
+
+    Those without data or time are left out, and those where two recordings overlap.
+
+    Args:
+        packets: In the order of the file.
+        clock: How the clock of the file jumps.
+    """
+    follower = ClockFollower(clock)
+    for packet in packets:
+        if packet.size and packet.pts is not None:
+            tick = Fraction(packet.time_base)
+            begin_s = follower.place(packet.pts * tick, (packet.duration or 0) * tick)
+            if begin_s is not None:
+                yield packet, begin_s
+
+
 def in_cut(cut: TimeRange | None, begin: Fraction) -> bool:
     """Whether a packet of sound that begins then is kept."""
     if cut is None:
@@ -116,7 +143,12 @@ def in_cut(cut: TimeRange | None, begin: Fraction) -> bool:
 
 
 def _cut_stream(
-    source: Path, kept: KeptStream, cut: TimeRange, shift: Fraction, folder: Path
+    source: Path,
+    kept: KeptStream,
+    cut: TimeRange,
+    shift: Fraction,
+    folder: Path,
+    clock: tuple[ClockSegment, ...],
 ) -> CutStream | None:
     """Write the stretch of one stream; None where it holds nothing."""
     with open_container(source) as container:
@@ -129,8 +161,8 @@ def _cut_stream(
         ahead_s = _AHEAD_S if again else 0
         packets = _audio_packets if kept.kind is StreamKind.AUDIO else _text_packets
         carried = _with_margin(cut) if again else cut
-        found = packets(container, stream, carried)
-        span = _write(path, muxer, stream, found, shift + ahead_s)
+        placed = placed_packets(container.demux(stream), clock)
+        span = _write(path, muxer, stream, packets(placed, carried), shift + ahead_s)
     if span is None:
         path.unlink(missing_ok=True)
         return None
@@ -154,7 +186,7 @@ def _sample_filter(cut: TimeRange, shift: Fraction) -> str:
     """A filter of ffmpeg that keeps the samples of the stretch, on the output's clock."""
     ends = {"start": cut.start, "end": cut.stop}
     parts = [f"{k}={float(at + shift):.9f}" for k, at in ends.items() if at is not None]
-    return f"atrim={':'.join(parts)}"
+    return f"atrim={':'.join(parts)}" if parts else ""
 
 
 def _muxer(kind: StreamKind, codec: str, source: InputContainer) -> str:
@@ -166,8 +198,17 @@ def _muxer(kind: StreamKind, codec: str, source: InputContainer) -> str:
     return "mp4" if codec in _MP4_AUDIO else "matroska"
 
 
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A packet and its place on the source's clock."""
+
+    packet: Any
+    begin_s: Fraction
+    duration_s: Fraction
+
+
 def _write(
-    path: Path, muxer: str, stream: Any, packets: Iterator[Any], shift: Fraction
+    path: Path, muxer: str, stream: Any, pieces: Iterator[_Piece], shift: Fraction
 ) -> tuple[Fraction, Fraction] | None:
     """Write packets of a stream, moved by `shift`; returns when they begin and end, in seconds."""
     tick = Fraction(stream.time_base)
@@ -177,38 +218,35 @@ def _write(
     first = end = None
     with av.open(f"file:{path}", "w", format=muxer, container_options=exact) as output:
         target: Any = output.add_stream_from_template(stream, opaque=True)
-        for packet in packets:
-            reorder = (packet.dts or packet.pts) - packet.pts
-            begin = packet.pts * tick + shift
+        for piece in pieces:
+            packet, begin = piece.packet, piece.begin_s + shift
             packet.stream, packet.time_base = target, tick
-            packet.pts = round(begin / tick)
-            packet.dts = packet.pts + reorder
+            # No kept stream has its packets in another order than that of their times.
+            packet.pts = packet.dts = round(begin / tick)
+            packet.duration = round((begin + piece.duration_s) / tick) - packet.pts
             first = begin if first is None else first
-            end = begin + (packet.duration or 0) * tick
+            end = begin + piece.duration_s
             output.mux_one(packet)
     return None if first is None or end is None else (first, end)
 
 
-def _audio_packets(container: InputContainer, stream: Any, cut: TimeRange) -> Iterator[Any]:
+def _audio_packets(placed: Iterator[tuple[Any, Fraction]], cut: TimeRange) -> Iterator[_Piece]:
     """Yield the packets that begin within the stretch."""
-    for packet in container.demux(stream):
-        if packet.size and packet.pts is not None and in_cut(cut, packet.pts * stream.time_base):
-            yield packet
+    for packet, begin in placed:
+        if in_cut(cut, begin):
+            yield _Piece(packet, begin, (packet.duration or 0) * Fraction(packet.time_base))
 
 
-def _text_packets(container: InputContainer, stream: Any, cut: TimeRange) -> Iterator[Any]:
+def _text_packets(placed: Iterator[tuple[Any, Fraction]], cut: TimeRange) -> Iterator[_Piece]:
     """Yield the subtitles that are shown within the stretch, cut at its borders."""
-    tick = Fraction(stream.time_base)
-    for packet in container.demux(stream):
-        if packet.pts is None or packet.size <= _EMPTY_TEXT_BYTES:
+    for packet, begin in placed:
+        if packet.size <= _EMPTY_TEXT_BYTES:
             continue
-        begin, end = packet.pts * tick, (packet.pts + (packet.duration or 0)) * tick
+        end = begin + (packet.duration or 0) * Fraction(packet.time_base)
         shown = begin if cut.start is None else max(begin, cut.start)
         hidden = end if cut.stop is None else min(end, cut.stop)
         if hidden > shown or (end == begin and in_cut(cut, begin)):
-            packet.pts = packet.dts = round(shown / tick)
-            packet.duration = round(hidden / tick) - packet.pts if end > begin else 0
-            yield packet
+            yield _Piece(packet, shown, hidden - shown)
 
 
 def _cut_chapters(source: Path, cut: TimeRange, shift: Fraction, folder: Path) -> Path | None:
@@ -252,7 +290,8 @@ def _audio_notes(streams: list[CutStream], cut: TimeRange, shift: Fraction) -> I
         if cut.stop is not None:
             parts.append(f"ends {_ms(each.end_s - shift - cut.stop)} its end")
         how = "at packets: it " + " and ".join(parts) if not each.samples else "to the sample"
-        yield f"{_label(each.kept)} is cut {how}"
+        if parts:
+            yield f"{_label(each.kept)} is cut {how}"
 
 
 def _ms(off: Fraction) -> str:

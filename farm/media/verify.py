@@ -18,6 +18,7 @@ import numpy as np
 from av.container import InputContainer
 
 from farm.errors import VerifyError
+from farm.media.clock import ClockSegment
 from farm.media.containers import KeptStream, StreamKind
 from farm.media.encoders import EncoderChoice
 from farm.media.join import Chunk
@@ -51,6 +52,8 @@ class Expected:
     kept: tuple[KeptStream, ...]
     cut: TimeRange | None = None
     """The stretch of the source that is kept."""
+    clock: tuple[ClockSegment, ...] = ()
+    """How the clock of the source jumps."""
     shift: Fraction
     """Seconds that the whole was moved by."""
     absolute: bool
@@ -88,7 +91,15 @@ def verify(path: Path, expected: Expected, level: VerifyLevel) -> None:
         pictures.finish()
     first = _check_times(seen, time_base, expected)
     _check_tail(path, index, seen)
-    check_audio(path, expected.source, expected.kept, first, _source_first(expected), expected.cut)
+    check_audio(
+        path,
+        expected.source,
+        expected.kept,
+        first,
+        _source_first(expected),
+        expected.cut,
+        expected.clock,
+    )
     if level is VerifyLevel.FULL:
         check_every_picture(path, index, expected.chunks, expected.choice)
 

@@ -14,6 +14,7 @@ from typing import Any
 import av
 
 from farm.errors import VerifyError
+from farm.media.clock import ClockFollower, ClockSegment
 from farm.media.containers import KeptStream, StreamKind
 from farm.media.probe import open_container
 from farm.media.stream_cut import in_cut
@@ -44,6 +45,7 @@ def check_audio(
     output_first: Fraction,
     source_first: Fraction,
     cut: TimeRange | None = None,
+    clock: tuple[ClockSegment, ...] = (),
 ) -> None:
     """Compare packets and place of every kept audio stream; of one that was encoded, its place.
 
@@ -54,6 +56,7 @@ def check_audio(
         output_first: When the output's first frame is shown, in seconds of its clock.
         source_first: The same of the source.
         cut: The stretch of the source that is kept, None for the whole.
+        clock: How the clock of the source jumps.
 
     Raises:
         VerifyError: packets are missing, changed, or moved by more than 1 ms.
@@ -75,23 +78,21 @@ def check_audio(
         for each, place in zip(sound, places, strict=True)
         if each.codec == "copy"
     ]
-    _check_copied(output, source, copied, output_first, source_first, cut)
+    if copied:
+        before = _read(source, [index for index, _ in copied], cut, clock)
+        after = _read(output, [place for _, place in copied])
+        _check_copied(before, after, [index for index, _ in copied], output_first, source_first)
 
 
 def _check_copied(
-    output: Path,
-    source: Path,
-    copied: list[tuple[int, int]],
+    before: list[_Track],
+    after: list[_Track],
+    indices: list[int],
     output_first: Fraction,
     source_first: Fraction,
-    cut: TimeRange | None,
 ) -> None:
-    """Compare every packet of the streams that were copied; pairs of source and output index."""
-    if not copied:
-        return
-    before = _read(source, [index for index, _ in copied], cut)
-    after = _read(output, [place for _, place in copied])
-    for (index, _), one, two in zip(copied, before, after, strict=True):
+    """Compare every packet of the streams that were copied."""
+    for index, one, two in zip(indices, before, after, strict=True):
         if one.packets != two.packets:
             raise VerifyError(
                 f"audio stream {index}: {two.packets} of {one.packets} packets are in the output"
@@ -132,26 +133,37 @@ def _first_sample(path: Path, index: int) -> Fraction:
     raise VerifyError(f"{path.name}: audio stream {index} has no sound that decodes")
 
 
-def _read(path: Path, indices: list[int], cut: TimeRange | None = None) -> list[_Track]:
+def _read(
+    path: Path,
+    indices: list[int],
+    cut: TimeRange | None = None,
+    clock: tuple[ClockSegment, ...] = (),
+) -> list[_Track]:
     """Read the packets of some streams, those of a stretch where there is one."""
     tracks = {index: _Track(digest=hashlib.sha256()) for index in indices}
+    followers = {index: ClockFollower(clock) for index in indices}
     with open_container(path) as container:
         for packet in container.demux([container.streams[index] for index in indices]):
-            if not packet.size or not _is_kept(packet, cut):
+            if not packet.size:
+                continue
+            begin = _begin(packet, followers[packet.stream_index])
+            if (cut or clock) and (begin is None or not in_cut(cut, begin)):
                 continue
             track = tracks[packet.stream_index]
             track.packets += 1
             track.digest.update(without_adts(bytes(packet)))
-            if packet.pts is not None:
-                track.last = packet.pts * Fraction(packet.time_base)
+            if begin is not None:
+                track.last = begin
                 track.first = track.last if track.first is None else track.first
     return [tracks[index] for index in indices]
 
 
-def _is_kept(packet: Any, cut: TimeRange | None) -> bool:
-    if cut is None:
-        return True
-    return packet.pts is not None and in_cut(cut, packet.pts * Fraction(packet.time_base))
+def _begin(packet: Any, follower: ClockFollower) -> Fraction | None:
+    """When a packet begins on a clock that goes on; None for one without time, or left out."""
+    if packet.pts is None:
+        return None
+    tick = Fraction(packet.time_base)
+    return follower.place(packet.pts * tick, (packet.duration or 0) * tick)
 
 
 def without_adts(data: bytes) -> bytes:

@@ -46,6 +46,7 @@ def render(
         stream=replace(stream, frame_rate=frames.rate or stream.frame_rate),
         times=frames.times,
         cut=frames.cut,
+        clock=job.plan.clock,
         encoder=choice,
         work_dir=work,
         verify=VerifyLevel.FULL,

@@ -85,7 +85,7 @@ def test_where_the_clock_restarts_later_frames_follow_on() -> None:
     first = list(range(0, 4000, 40))
     plan = _listed(first + first)
     assert plan.times.pts.tolist() == list(range(0, 8000, 40))
-    assert "go back 1 times" in plan.notes[0]
+    assert "jumps 1 times" in plan.notes[0]
 
 
 def test_a_double_timestamp_moves_one_frame_and_no_other() -> None:
