@@ -13,7 +13,6 @@ from concurrent.futures import Future
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -37,11 +36,11 @@ from farm.faces.observe import Sight
 from farm.faces.sight_file import read_sights, write_sights
 from farm.faces.table import FaceTable
 from farm.job_folder import JobFolder, default_job_dir
-from farm.media.index import IndexClass, VideoIndex, build_index
-from farm.media.listing import FrameListing, list_frames
+from farm.media.index import IndexClass, VideoIndex
+from farm.media.listing import FrameListing
 from farm.media.packets import PacketReader
 from farm.media.plan import FramePlan
-from farm.media.probe import check_video
+from farm.media.reading import IndexReader, read_listing
 from farm.models.hashes import sha256_of
 from farm.observer import RenderObserver
 from farm.report import Stage
@@ -79,8 +78,9 @@ class VideoJob(ABC, Generic[Outcome]):
         """
         settings = self._settings
         self._check()
-        check_video(settings.target, settings.video_stream)
-        indexing = _in_background(partial(_timed_index, settings.target, settings.video_stream))
+        reader = IndexReader(settings.target, settings.video_stream)
+        reader.check()
+        indexing = _in_background(partial(_timed_index, reader))
         digest = _in_background(partial(sha256_of, settings.target))
         with ExitStack() as stack:
             with self._tally.stage(Stage.START, "Ray"):
@@ -127,7 +127,7 @@ class VideoJob(ABC, Generic[Outcome]):
 
     def _list(self, index: VideoIndex) -> FrameListing:
         with self._tally.stage(Stage.INDEX, "listing frames"):
-            return list_frames(
+            return read_listing(
                 index,
                 lambda n: self._observer.stage(Stage.INDEX, f"listing frames: {n}"),
                 any_shape=self._settings.shape.on_change is OnChange.SCALE,
@@ -269,10 +269,10 @@ def _seen_before(chunks: Sequence[Chunk], folder: JobFolder, job: str) -> dict[i
     return {number: sights for number, sights in found.items() if sights is not None}
 
 
-def _timed_index(path: Path, video_stream: int | None) -> tuple[VideoIndex, float]:
-    """Index a file and return the seconds that it took."""
+def _timed_index(reader: IndexReader) -> tuple[VideoIndex, float]:
+    """Wait for the index of a file and return the seconds that it took."""
     began = time.monotonic()
-    return build_index(path, video_stream), time.monotonic() - began
+    return reader.index(), time.monotonic() - began
 
 
 def _in_background(work: Callable[[], Value]) -> Future[Value]:

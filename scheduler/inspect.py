@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from farm.media.index import IndexClass, VideoIndex, build_index
-from farm.media.listing import list_frames
+from farm.media.index import IndexClass, VideoIndex
 from farm.media.plan import FramePlan, plan_frames
+from farm.media.reading import IndexReader, read_listing
 from farm.media.streams import StreamFacts, read_streams
 from scheduler.chunks import Chunk, cut_chunks
 
@@ -83,8 +83,8 @@ def inspect_file(
     Raises:
         MediaError: The file cannot be rendered.
     """
-    index = build_index(path, video_stream)
-    listing = list_frames(index) if index.index_class is IndexClass.UNTRUSTED else None
+    index = IndexReader(path, video_stream).index()
+    listing = read_listing(index) if index.index_class is IndexClass.UNTRUSTED else None
     plan = plan_frames(index, listing)
     chunks = cut_chunks(index, plan, chunk_seconds)
     return _report(index, plan, read_streams(path), chunks)

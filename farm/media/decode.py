@@ -18,6 +18,7 @@ from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from farm.errors import ChunkError, MediaError
+from farm.media.limits import DECODER_OPTIONS
 from farm.media.packets import PacketBlock
 from farm.media.reference import second_reference
 from farm.media.stream import ColorTags, StreamParameters
@@ -97,7 +98,7 @@ def open_decoder(stream: StreamParameters, threads: int) -> VideoCodecContext:
     context.thread_count = threads
     if stream.codec == "h264":
         # Without reorder information in its headers a bare H.264 decoder drops frames.
-        context.options = {"strict": "1"}
+        context.options = {"strict": "1"} | DECODER_OPTIONS
     assert isinstance(context, VideoCodecContext)
     return context
 

@@ -8,7 +8,7 @@ first (`farm.media.listing`). Not for: packet bytes (`farm.media.packets`).
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from farm.errors import MediaError
 from farm.media.damage import find_damage
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
+from farm.media.limits import check_length
 from farm.media.parameter_sets import split_sets
 from farm.media.probe import main_video_stream, open_container, read_parameters
 from farm.media.stream import StreamParameters
@@ -34,6 +35,7 @@ _HIDING_CODECS = frozenset({"vp8", "vp9", "libvpx", "libvpx-vp9", "av1", "libdav
 _UNTIMED_FORMATS = frozenset(
     {"avi", "h264", "hevc", "mpegvideo", "m4v", "obu", "vvc", "h263", "vc1"}
 )
+_REPORT_EVERY = 10_000
 _CHANGING_SIDE_DATA = frozenset({"new_extradata", "param_change"})
 _KEYFRAME, _DISCARD, _CORRUPT = 1, 2, 4
 
@@ -116,12 +118,17 @@ class _Reading:
         return (np.frombuffer(bytes(self.flags), dtype=np.uint8) & flag).astype(np.bool_)
 
 
-def build_index(path: Path, video_stream: int | None = None) -> VideoIndex:
+def build_index(
+    path: Path,
+    video_stream: int | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> VideoIndex:
     """Read the file once, without decoding, and classify what it holds.
 
     Args:
         path: The video.
         video_stream: Index of the stream to render, None for the main one.
+        progress: Called with the number of packets read so far, now and then.
 
     Raises:
         MediaError: The file cannot be read or has no video packets.
@@ -132,7 +139,10 @@ def build_index(path: Path, video_stream: int | None = None) -> VideoIndex:
     with open_container(path) as container:
         video = container.streams[number]
         assert isinstance(video, VideoStream)
-        reading = _read(container, video, stream)
+        reading = _read(container, video, stream, progress)
+        duration = container.duration
+        duration_s = Fraction(duration, av.time_base) if duration and duration > 0 else None
+        check_length(path, len(reading.flags), duration_s)
         if not reading.flags:
             raise MediaError(f"{path}: the video stream holds no packets; the file may be cut off")
         return _index(path, container, video, stream, reading)
@@ -189,7 +199,12 @@ def video_packets(container: InputContainer, stream_index: int) -> Iterator[Pack
             yield packet
 
 
-def _read(container: InputContainer, video: VideoStream, stream: StreamParameters) -> _Reading:
+def _read(
+    container: InputContainer,
+    video: VideoStream,
+    stream: StreamParameters,
+    progress: Callable[[int], None] | None,
+) -> _Reading:
     """Demux the whole file, keeping the table of the video stream and the end of all streams."""
     is_h264 = stream.codec == "h264"
     reading = _Reading()
@@ -199,7 +214,9 @@ def _read(container: InputContainer, video: VideoStream, stream: StreamParameter
         if is_sequence(stream.codec, unit)
     }
     try:
-        for packet in container.demux():
+        for count, packet in enumerate(container.demux()):
+            if progress is not None and count % _REPORT_EVERY == 0:
+                progress(count)
             if not packet.size:
                 continue
             number = packet.stream_index

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from farm.errors import MediaError
 from farm.media.index import NO_PTS, VideoIndex, video_packets
+from farm.media.limits import DECODER_OPTIONS
 from farm.media.probe import open_container
 
 _MOST_PLACES = 5
@@ -66,6 +67,7 @@ def list_frames(
     with open_container(index.path) as container:
         stream = _stream(container, index)
         stream.codec_context.thread_count = 1 if index.damage else 0
+        stream.codec_context.options = DECODER_OPTIONS
         for frame in _decode(container, stream, failed):
             shapes.see(frame)
             packets.append(-1 if frame.pts is None else frame.pts)

@@ -18,6 +18,7 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from farm.errors import MediaError
+from farm.media.limits import DECODER_OPTIONS, check_size, check_stream_count
 from farm.media.orientation import orientation_of
 from farm.media.stream import ColorTags, StreamParameters
 
@@ -41,7 +42,7 @@ def open_container(path: Path) -> InputContainer:
     _check_file(path)
     options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
     try:
-        return av.open(f"file:{path}", container_options=options, metadata_errors="replace")
+        container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:
         # A format that is not on the list is refused as an invalid argument.
         other = isinstance(error, av.error.ArgumentError)
@@ -50,6 +51,12 @@ def open_container(path: Path) -> InputContainer:
             f"{path}: not a video that can be read ({reason}); "
             "check that the file is complete and really a video"
         ) from error
+    try:
+        check_stream_count(path, len(container.streams))
+    except MediaError:
+        container.close()
+        raise
+    return container
 
 
 def main_video_stream(container: InputContainer, path: Path, chosen: int | None) -> VideoStream:
@@ -102,6 +109,8 @@ def read_parameters(path: Path, stream_index: int) -> StreamParameters:
         if context is None:
             raise MediaError(f"{path}: no decoder for stream {stream_index}; convert it first")
         parameters = _context_parameters(context)
+        check_size(path, context.width or 0, context.height or 0)
+        context.options = DECODER_OPTIONS
         frame, marks_keyframes = _first_frame(container, stream, path)
         matrix = _display_matrix(frame)
         rotation, flipped = orientation_of(matrix) if matrix else (0, False)

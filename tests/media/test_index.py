@@ -13,6 +13,7 @@ DISTRUSTED = {
     "interlaced.mp4": "interlaced",
     "fields.mkv": "interlaced",
     "fields.ts": "interlaced",
+    "faces_interlaced.mkv": "interlaced",
     "bframes.avi": "no presentation times",
     "rawvideo.avi": "no presentation times",
     "raw.264": "without a pts",

@@ -1,0 +1,83 @@
+"""Reading an unknown file to its end in a process of its own: index and listing.
+
+Not for: what they are (`farm.media.index`, `farm.media.listing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from farm.isolated import STALL_S, IsolatedCall, isolated
+from farm.media.index import VideoIndex, build_index
+from farm.media.listing import FrameListing, list_frames
+from farm.media.probe import check_video
+
+Tell = Callable[[object], None]
+_CHECKED = "checked"
+
+
+class IndexReader:
+    """Checks a video and goes on to index it, both in one other process."""
+
+    def __init__(self, path: Path, video_stream: int | None, stall_s: float = STALL_S) -> None:
+        """Begin; `check` and `index` wait for what is read.
+
+        Args:
+            path: The video.
+            video_stream: Index of the stream to render, None for the main one.
+            stall_s: Seconds without progress after which the file is given up.
+        """
+        self._call = IsolatedCall(
+            _check_and_index, path, video_stream, subject=path, stall_s=stall_s
+        )
+
+    def check(self) -> None:
+        """Wait until it is known that a stream decodes.
+
+        Raises:
+            MediaError: It does not, or reading crashed or hung.
+        """
+        try:
+            self._call.message()
+        except BaseException:
+            self._call.close()
+            raise
+
+    def index(self) -> VideoIndex:
+        """Wait for the index; to be called once.
+
+        Raises:
+            MediaError: The file cannot be read, or reading crashed or hung.
+        """
+        index: VideoIndex = self._call.result()
+        return index
+
+
+def read_listing(
+    index: VideoIndex,
+    progress: Callable[[int], None] | None = None,
+    *,
+    any_shape: bool = False,
+    stall_s: float = STALL_S,
+) -> FrameListing:
+    """List frames as `list_frames` does, in another process.
+
+    Raises:
+        MediaError: As `list_frames`, or decoding crashed or hung.
+    """
+    told = (lambda n: progress(int(n))) if progress is not None else None
+    listing: FrameListing = isolated(
+        _list, index, any_shape, subject=index.path, told=told, stall_s=stall_s
+    )
+    return listing
+
+
+def _check_and_index(path: Path, video_stream: int | None, tell: Tell) -> VideoIndex:
+    check_video(path, video_stream)
+    tell(_CHECKED)
+    return build_index(path, video_stream, lambda n: tell(n))
+
+
+def _list(index: VideoIndex, any_shape: bool, tell: Tell) -> FrameListing:
+    return list_frames(index, lambda n: tell(n), any_shape=any_shape)
