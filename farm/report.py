@@ -65,6 +65,24 @@ class WorkerReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FlickerReport:
+    """How much replaced faces flicker, in levels of 0..255, the source's own motion taken out."""
+
+    inside: float
+    """Mean over pairs of neighbouring frames inside chunks."""
+    inside_pairs: int
+    borders: float
+    """Mean over pairs at the borders between chunks."""
+    border_pairs: int
+
+    @property
+    def raised(self) -> bool:
+        """Whether borders flicker clearly more than the inside."""
+        known = self.inside_pairs > 0 and self.border_pairs > 0
+        return known and self.borders > 2 * self.inside + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenderReport:
     """The outcome of one finished render."""
 
@@ -89,6 +107,8 @@ class RenderReport:
     model_licence: dict[str, str] = field(default_factory=dict)
     """Licence of each model in `model_sha256`, which the result comes under too."""
     workers: tuple[WorkerReport, ...] = ()
+    flicker: FlickerReport | None = None
+    """None where no face was replaced in two neighbouring frames."""
     damage: tuple[Damage, ...] = ()
     gaps: tuple[Gap, ...] = ()
     """Stretches in which somebody vanishes and returns; only where a face table was read."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from farm.report import Damage, RenderReport, Stage
+from farm.report import Damage, FlickerReport, RenderReport, Stage
 
 _LONG_LIST = 12
 _STAGE_ORDER = [stage for stage in Stage if stage is not Stage.TOTAL]
@@ -27,6 +27,7 @@ def summary_lines(report: RenderReport) -> list[str]:
         f"  stages    {_stages(report)}",
         f"  memory    {size(report.peak_memory_bytes)} at its peak",
     ]
+    lines += [f"  flicker   {flicker_line(report.flicker)}"] if report.flicker else []
     lines += [f"  note      {note}" for note in report.notes]
     lines += [f"  damage    {damage_line(damage)}" for damage in report.damage]
     return lines
@@ -62,6 +63,17 @@ def damage_line(damage: Damage) -> str:
     """One place of a damaged source."""
     lost = f"{counted(damage.frames_lost, 'frame')} lost" if damage.frames_lost else "decoded badly"
     return f"at {float(damage.time_s):.3f} s: {lost} ({damage.reason})"
+
+
+def flicker_line(flicker: FlickerReport) -> str:
+    """How much replaced faces flicker, inside chunks and at their borders."""
+    parts = []
+    if flicker.inside_pairs:
+        parts.append(f"{flicker.inside:.2f} of 255 levels from frame to frame")
+    if flicker.border_pairs:
+        parts.append(f"{flicker.borders:.2f} at borders of chunks")
+    raised = " (the borders may be seen)" if flicker.raised else ""
+    return ", ".join(parts) + raised
 
 
 def damage_message(report: RenderReport) -> str:

@@ -24,6 +24,7 @@ from farm.faces.masks import shape_mask
 from farm.faces.paste import ReadablePicture, take_crop
 from farm.media.warp import Matrix
 from farm.paste_settings import FaceMask
+from farm.report import FlickerReport
 
 EVERY_FRAMES = 8
 _SIZE_PX = 64
@@ -31,8 +32,6 @@ _MAX_FACES = 4
 """Of a frame the largest faces are looked at."""
 _SAME_FACE = 0.5
 """Distance of centres, in face sizes, up to which two faces are one."""
-_RAISED = 2.0
-_RAISED_LEVELS = 1.0
 
 
 class ReplacedFrame(Protocol):
@@ -74,22 +73,6 @@ class ChunkFlicker:
     pairs: int = 0
     first: FrameChange | None = None
     last: FrameChange | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FlickerReport:
-    """The flicker of a job, in levels of 0..255, inside chunks and at their borders."""
-
-    inside: float
-    inside_pairs: int
-    borders: float
-    border_pairs: int
-
-    @property
-    def raised(self) -> bool:
-        """Whether borders flicker clearly more than the inside."""
-        known = self.inside_pairs > 0 and self.border_pairs > 0
-        return known and self.borders > _RAISED * self.inside + _RAISED_LEVELS
 
 
 @dataclass(slots=True)

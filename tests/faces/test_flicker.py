@@ -9,8 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from farm.faces.flicker import ChunkFlicker, FlickerMeter, FlickerReport, report_of
+from farm.faces.flicker import ChunkFlicker, FlickerMeter, report_of
 from farm.processors.base import FaceFrame
+from farm.report import FlickerReport
 from tests.faces.pictures import face_at, frame_of, portrait
 
 FRAMES = 32

@@ -1,8 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from farm.summary import damage_message, probe_lines, seconds, size, summary_lines, table
+from farm.report import FlickerReport
+from farm.summary import (
+    damage_message,
+    flicker_line,
+    probe_lines,
+    seconds,
+    size,
+    summary_lines,
+    table,
+)
 from tests.farm.reports import DAMAGE, make_report
 
 
@@ -62,3 +73,13 @@ def test_a_probe_shows_records_as_a_table_and_cuts_long_lists() -> None:
     assert lines[3:6] == ["  index  codec", "  0      h264", "  1      aac"]
     assert lines[6].endswith("(20 in all)")
     assert lines[7] == "reasons: -"
+
+
+def test_flicker_is_said_where_it_was_measured() -> None:
+    assert not any("flicker" in line for line in summary_lines(make_report()))
+    calm = FlickerReport(inside=0.8, inside_pairs=9, borders=0.9, border_pairs=3)
+    lines = summary_lines(make_report(flicker=calm))
+    said = "  flicker   0.80 of 255 levels from frame to frame, 0.90 at borders of chunks"
+    assert said in lines
+    assert flicker_line(replace(calm, borders=4.0)).endswith("(the borders may be seen)")
+    assert flicker_line(replace(calm, border_pairs=0)) == "0.80 of 255 levels from frame to frame"
