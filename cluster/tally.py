@@ -15,6 +15,7 @@ from actors.worker import WorkerFacts
 from cluster.plan import JobPlan
 from farm.chunk_task import ChunkResult
 from farm.content import ContentScore, content_in
+from farm.faces.flicker import ChunkFlicker, flicker_in, report_of
 from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
@@ -44,6 +45,8 @@ class Tally:
         self._sources = self._frames_seen = ContentScore()
         self.gaps: tuple[Gap, ...] = ()
         """Stretches in which somebody vanishes and returns."""
+        self._flicker: dict[int, ChunkFlicker] = {}
+        """By chunk."""
 
     @contextmanager
     def stage(self, stage: Stage, detail: str = "") -> Iterator[None]:
@@ -68,6 +71,7 @@ class Tally:
         self._chunks.clear()
         self._frames.clear()
         self._frames_seen = ContentScore()
+        self._flicker.clear()
 
     def add(self, worker: int, result: ChunkResult) -> None:
         """Count a chunk that a worker has finished."""
@@ -79,6 +83,7 @@ class Tally:
         for stage in _WORKER_STAGES:
             self.stage_s[stage] += getattr(result, f"{stage.value}_s")
         self._frames_seen = self._frames_seen.joined(result.content)
+        self._flicker[result.chunk_index] = result.flicker
         self.observer.frames_done(result.frames)
 
     @property
@@ -103,6 +108,7 @@ class Tally:
         if isinstance(corrupt, list):
             self._corrupt += [_number(frame) for frame in corrupt]
         self._frames_seen = self._frames_seen.joined(content_in(header.info))
+        self._flicker[header.chunk_index] = flicker_in(header.info)
         self.observer.frames_done(header.frame_count)
 
     def add_workers(
@@ -152,6 +158,7 @@ class Tally:
             model_sha256=plan.faces.model_sha256,
             model_licence=plan.faces.model_licence,
             workers=self._workers,
+            flicker=report_of(self._flicker[chunk] for chunk in sorted(self._flicker)),
             damage=(*plan.frames.damage, *self._damage(plan)),
             gaps=self.gaps,
             notes=tuple(self._notes),

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from farm.content import ContentScore
 from farm.errors import ChunkError, FarmError
 from farm.faces.casting import FrameFaces
+from farm.faces.flicker import ChunkFlicker
 from farm.faces.observe import Sight
 from farm.media.decode import DecodeRequest
 from farm.media.encoders import EncoderChoice
@@ -119,6 +120,8 @@ class ChunkResult:
     """Of the source frames that the content filter looked at."""
     sights: list[Sight] = field(default_factory=list)
     """Of an analysis: what its own source frames show."""
+    flicker: ChunkFlicker = field(default_factory=ChunkFlicker)
+    """Of the faces that were replaced."""
 
 
 def chunk_error(chunk_index: int, stage: str, error: Exception) -> Exception:

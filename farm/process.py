@@ -17,6 +17,7 @@ from farm.faces.canvas import shares
 from farm.faces.casting import FrameFaces
 from farm.faces.detect import FaceDetector, choose_detector, detect_faces
 from farm.faces.face import Face
+from farm.faces.flicker import FlickerWatch
 from farm.faces.observe import Observer
 from farm.faces.recognise import Recogniser
 from farm.faces.select import SAME_PERSON, select_faces
@@ -110,6 +111,11 @@ class FaceStage:
             processor.start(context)
 
     @property
+    def replaces(self) -> bool:
+        """Whether faces are replaced, so that they may flicker."""
+        return any(processor.needs_landmarks for processor in self._processors)
+
+    @property
     def idle(self) -> bool:
         """Whether frames pass through unseen."""
         return not self._processors
@@ -119,6 +125,8 @@ class FaceStage:
         frames: Sequence[EditableFrame],
         counted: Sequence[bool] | None = None,
         rows: Sequence[FrameFaces] | None = None,
+        *,
+        watch: FlickerWatch | None = None,
     ) -> FaceCounts:
         """Process a batch of frames in place.
 
@@ -127,6 +135,7 @@ class FaceStage:
             counted: Which of them enter the counts, None for all: a frame that two chunks need
                 counts once.
             rows: The faces of each, where the job reads them from a table.
+            watch: Looks at the pictures before and after the processors.
 
         Raises:
             ValueError: The job reads a table and there are no rows, or the other way round.
@@ -138,8 +147,12 @@ class FaceStage:
         started = time.perf_counter()
         batch, found = self._found(frames) if rows is None else _of_table(frames, rows)
         detected = time.perf_counter()
+        if watch is not None:
+            watch.before(batch)
         for processor in self._processors:
             processor.process(batch)
+        if watch is not None:
+            watch.after(batch)
         mine = found if counted is None else list(compress(found, counted))
         return FaceCounts(
             faces=sum(mine),

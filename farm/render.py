@@ -20,6 +20,7 @@ from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_error
 from farm.content import ContentWatch
 from farm.emit import FrameEmitter
 from farm.errors import ChunkError
+from farm.faces.flicker import FlickerMeter, FlickerWatch
 from farm.files import Files, LocalFiles
 from farm.frames import Blocks, FrameSource, as_editable
 from farm.media.chunk_file import EncodedPacket
@@ -48,6 +49,7 @@ class _Work:
     emitter: FrameEmitter
     encoder: ChunkEncoder | None = None
     packets: list[EncodedPacket] = field(default_factory=list)
+    meter: FlickerMeter | None = None
 
     @property
     def dead(self) -> bool:
@@ -234,12 +236,27 @@ class ChunkRenderer:
             counted = [item.position in work.task.owned for item in batch]
             table = work.task.faces
             rows = None if table is None else [table[item.position] for item in batch]
-            counts = self._faces.run(frames, counted, rows)
+            counts = self._faces.run(frames, counted, rows, watch=self._watch(work, batch))
             work.result.faces += counts.faces
             work.result.frames_without_face += counts.frames_without_face
             work.result.detect_s += counts.detect_s
             self.activity += len(frames[i : i + size])
             work.result.process_s += counts.process_s
+
+    def _watch(self, work: _Work, batch: list[_Item]) -> FlickerWatch | None:
+        """What measures the flicker of a chunk, for one batch of its frames."""
+        owned, sources = work.task.owned, work.task.sources
+        if not (self._faces.replaces and owned):
+            return None
+        if work.meter is None:
+            work.meter = FlickerMeter(sources[owned.start], sources[owned.stop - 1] + 1)
+        numbers = [
+            sources[item.position]
+            for item in batch
+            if item.frame is not None
+            for _ in item.frame.pictures
+        ]
+        return FlickerWatch(work.meter, tuple(numbers))
 
     def _encode_loop(self) -> None:
         while (item := self._processed.get()) is not None:
@@ -292,6 +309,8 @@ class ChunkRenderer:
             raise ChunkError(f"chunk {work.task.chunk_index:05d}: not a single frame decodes")
         work.packets += work.encoder.flush()
         result = work.result
+        if work.meter is not None:
+            result.flicker = work.meter.result()
         fields = {
             "chunk_index": work.task.chunk_index,
             "frame_start": work.task.frame_start,

@@ -13,6 +13,7 @@ from pathlib import Path
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_name
 from farm.content import content_in
 from farm.errors import ChunkError, EncoderError
+from farm.faces.flicker import flicker_in
 from farm.files import Files
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import (
@@ -34,6 +35,7 @@ def chunk_info(setup: RenderSetup, result: ChunkResult) -> dict[str, object]:
         "corrupt": result.corrupt,
         "provider": setup.faces.provider,
         "content": asdict(result.content),
+        "flicker": {"total": result.flicker.total, "pairs": result.flicker.pairs},
     }
 
 
@@ -136,6 +138,7 @@ def _counted(earlier: ChunkHeader) -> ChunkResult:
         frames_without_face=_number(info.get("frames_without_face")),
         corrupt=[_number(each) for each in corrupt] if isinstance(corrupt, list) else [],
         content=content_in(info),
+        flicker=flicker_in(info),
     )
 
 

@@ -9,7 +9,7 @@ Not for: damping flicker, or judging encoders.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
@@ -136,6 +136,23 @@ class FlickerMeter:
         self._previous = change
 
 
+@dataclass(frozen=True, slots=True)
+class FlickerWatch:
+    """A meter that is told of one batch."""
+
+    meter: FlickerMeter
+    numbers: tuple[int, ...]
+    """Source frame of each picture of the batch; two fields have one."""
+
+    def before(self, batch: Sequence[ReplacedFrame]) -> None:
+        """Look at pictures that are about to be worked on."""
+        self.meter.before(self.numbers, batch)
+
+    def after(self, batch: Sequence[ReplacedFrame]) -> None:
+        """Look at them again."""
+        self.meter.after(self.numbers, batch)
+
+
 def between(earlier: FrameChange, later: FrameChange) -> list[float]:
     """Flicker of each face that both frames show; nothing where they are no neighbours."""
     if later.frame != earlier.frame + 1:
@@ -148,6 +165,12 @@ def between(earlier: FrameChange, later: FrameChange) -> list[float]:
             change = np.abs(face.levels.astype(np.float32) - before.levels)
             found.append(float((change * weights).sum() / weights.sum()))
     return found
+
+
+def flicker_in(info: Mapping[str, object]) -> ChunkFlicker:
+    """What a chunk file says of its flicker; its borders cannot be measured any more."""
+    found = info.get("flicker")
+    return ChunkFlicker(**found) if isinstance(found, dict) else ChunkFlicker()
 
 
 def report_of(chunks: Iterable[ChunkFlicker]) -> FlickerReport | None:

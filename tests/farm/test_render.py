@@ -28,12 +28,17 @@ class Stage:
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.idle = False
+        self.replaces = False
         self.batches: list[int] = []
         self._fail_at = fail_at
         self._seen = 0
 
     def run(
-        self, frames: Sequence[Any], counted: Sequence[bool] | None = None, rows: Any = None
+        self,
+        frames: Sequence[Any],
+        counted: Sequence[bool] | None = None,
+        rows: Any = None,
+        watch: Any = None,
     ) -> FaceCounts:
         self.batches.append(len(frames))
         self._seen += len(frames)
@@ -130,7 +135,11 @@ def test_a_frame_that_two_chunks_decode_is_counted_by_one(
 
     class Counter(Stage):
         def run(
-            self, frames: Sequence[Any], counted: Sequence[bool] | None = None, rows: Any = None
+            self,
+            frames: Sequence[Any],
+            counted: Sequence[bool] | None = None,
+            rows: Any = None,
+            watch: Any = None,
         ) -> FaceCounts:
             seen.extend(counted or ())
             return super().run(frames)
@@ -232,7 +241,7 @@ def test_queues_hold_few_frames_however_long_the_chunk_is(
 ) -> None:
     job = job_for(media_studio.path("plain.mp4"), tmp_path, chunk_seconds=10, memory_bytes=1)
     gate, stage = threading.Event(), Stage()
-    monkeypatch.setattr(stage, "run", lambda *_: gate.wait() and FaceCounts())
+    monkeypatch.setattr(stage, "run", lambda *_, **__: gate.wait() and FaceCounts())
     decoded: list[int] = []
     original = FrameSource._editable
 
