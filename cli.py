@@ -219,13 +219,10 @@ def _type(spec: OptionSpec) -> click.ParamType[Any]:
     """How a value is read from the command line."""
     if issubclass(spec.value_type, StrEnum) or (spec.choices and not spec.option.metavar):
         return click.Choice(spec.choices)
-    kinds: dict[OptionKind, click.ParamType[Any]] = {
-        OptionKind.INTEGER: click.INT,
-        OptionKind.NUMBER: click.FLOAT,
-        OptionKind.SIZE: _MemorySize(),
-    }
-    is_path = spec.value_type is Path and spec.kind is not OptionKind.PAIRS
-    return _PATH if is_path else kinds.get(spec.kind, click.STRING)
+    if spec.kind is OptionKind.SIZE:
+        return _MemorySize()
+    kinds: dict[type, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, Path: _PATH}
+    return kinds.get(spec.value_type, click.STRING)
 
 
 def _known_options() -> dict[str, OptionKind]:
@@ -335,10 +332,22 @@ def main() -> None:
 
 
 _GROUPS = {
+    "queue": "Add renders to the queue, look at them, and change their turn.",
     "models": "List, fetch, check and optimise model files.",
     "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
+    "serve": ("cluster.service.commands:serve", "Work through the queue."),
+    "queue add": ("scheduler.queue.commands:add", "Add renders: targets, or a manifest of jobs."),
+    "queue list": ("scheduler.queue.commands:list_jobs", "Show jobs in the order of their turn."),
+    "queue show": ("scheduler.queue.commands:show", "Show a job and its history."),
+    "queue pause": ("scheduler.queue.commands:pause", "Keep jobs from running."),
+    "queue resume": ("scheduler.queue.commands:resume", "Let paused jobs run again."),
+    "queue cancel": ("scheduler.queue.commands:cancel", "End jobs without an output."),
+    "queue retry": ("scheduler.queue.commands:retry", "Let jobs that failed run again."),
+    "queue move": ("scheduler.queue.commands:move", "Change priority or turn of jobs."),
+    "queue remove": ("scheduler.queue.commands:remove", "Forget jobs that ended."),
+    "queue export": ("scheduler.queue.commands:export", "All jobs with their history."),
     "render": ("cluster.commands:render", "Render the faces of a video or image."),
     "preview": ("cluster.commands:preview", "Render a few frames to look at, before the whole."),
     "demo": ("cluster.commands:demo", "Render a built-in clip and check the result."),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ def read_config(path: Path, known: Mapping[str, OptionKind]) -> dict[str, Any]:
         where = f"{path}{_line_of(key, text)}"
         name = key.replace("-", "_")
         if name not in known:
-            raise SettingsError(f"{where}: no option is called {key!r}{_meant(key, known)}")
-        values[name] = _checked(where, key, value, known[name], path.parent)
+            raise SettingsError(f"{where}: no option is called {key!r}{meant(key, known)}")
+        values[name] = checked_value(where, key, value, known[name], path.parent)
     return values
 
 
@@ -74,13 +74,13 @@ def _line_of(key: str, text: str) -> str:
     return ""
 
 
-def _meant(key: str, known: Mapping[str, OptionKind]) -> str:
+def meant(key: str, known: Iterable[str]) -> str:
     """The hint at the option that `key` may have meant."""
     close = nearest(key.replace("_", "-"), (name.replace("_", "-") for name in known))
     return f"; did you mean {close!r}?" if close else ""
 
 
-def _checked(where: str, key: str, value: object, kind: OptionKind, folder: Path) -> object:
+def checked_value(where: str, key: str, value: object, kind: OptionKind, folder: Path) -> object:
     """`value`, as the command line would have given it.
 
     Raises:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from farm.errors import SettingsError
 from farm.names import require_known
@@ -30,6 +30,7 @@ _GIB = 1 << 30
 _UNITS = {"": _GIB, "k": 1 << 10, "m": 1 << 20, "g": _GIB, "t": 1 << 40}
 _LEAST_MEMORY_BYTES = 64 << 20
 _NO_DEFAULT = object()
+Mark = TypeVar("Mark")
 
 
 class OptionKind(StrEnum):
@@ -72,6 +73,19 @@ class Option:
     """The value must be more than this."""
     positional: bool = False
     """Whether a command takes it without a name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionsOf:
+    """The annotation of a command's parameter that takes the options of a record as they are.
+
+    The command gets a dictionary of the values that differ from their defaults, as JSON can hold
+    them, by option name.
+    """
+
+    record: type
+    without: tuple[str, ...] = ()
+    """Names of options that are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +144,8 @@ def collect(source: Any, values: Mapping[str, Any]) -> Any:
     for name, kind, _default in _members(source):
         if _is_record(kind):
             arguments[name] = collect(kind, values)
+        elif raw := _annotation(kind, OptionsOf):
+            arguments[name] = _changed(raw, values)
         elif (name,) in specs and specs[(name,)].name in values:
             arguments[name] = _converted(specs[(name,)], values[specs[(name,)].name])
             if not _is_record(source):
@@ -182,7 +198,9 @@ def _specs(source: Any, place: tuple[str, ...]) -> Iterator[OptionSpec]:
         here = (*place, name)
         if _is_record(kind):
             yield from _specs(kind, here)
-        elif option := _annotation(kind):
+        elif raw := _annotation(kind, OptionsOf):
+            yield from (s for s in options_of(raw.record) if s.name not in raw.without)
+        elif option := _annotation(kind, Option):
             yield _spec(here, kind, option, default)
 
 
@@ -244,11 +262,30 @@ def _kind(value_type: type, many: bool) -> OptionKind:
     return kinds.get(value_type, OptionKind.TEXT)
 
 
-def _annotation(kind: Any) -> Option | None:
-    """The `Option` of an annotated type."""
+def _annotation(kind: Any, wanted: type[Mark]) -> Mark | None:
+    """What an annotated type is marked with."""
     if typing.get_origin(kind) is not Annotated:
         return None
-    return next((m for m in kind.__metadata__ if isinstance(m, Option)), None)
+    return next((m for m in kind.__metadata__ if isinstance(m, wanted)), None)
+
+
+def _changed(raw: OptionsOf, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values of a record's options that are not the defaults, once they can be read."""
+    found = {}
+    for spec in options_of(raw.record):
+        if spec.name in values and spec.name not in raw.without:
+            value = _converted(spec, values[spec.name])
+            if value != spec.default:
+                _check_all(spec, value)
+                found[spec.name] = _plain_value(values[spec.name])
+    return found
+
+
+def _plain_value(value: Any) -> Any:
+    """A value as JSON can hold it; paths become absolute, since they are read elsewhere."""
+    if isinstance(value, Path):
+        return str(value.expanduser().absolute())
+    return [_plain_value(each) for each in value] if isinstance(value, tuple | list) else value
 
 
 def _is_record(kind: Any) -> bool:

@@ -1,0 +1,74 @@
+"""`facefarm serve`: works through the queue until it is told to end.
+
+Not for: the work itself (`cluster.service.service`).
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from cluster.service.config import ServiceSettings, read_service_settings
+from cluster.service.service import Service
+from farm.command import CommandResult, Say
+from farm.environment import check_environment
+from farm.options import Option
+from scheduler.queue.store import QueueStore, default_store
+
+
+def serve(
+    *,
+    store: Annotated[
+        Path | None, Option(unset="below the user's state folder", help="File of the queue.")
+    ] = None,
+    jobs: Annotated[int, Option(help="How many run side by side.", low=1, high=256)] = 1,
+    until_empty: Annotated[bool, Option(help="End when no job is left that may run.")] = False,
+    lease_seconds: Annotated[
+        float, Option(help="How long a job stays a service's without a word.", low=2, high=3600)
+    ] = 30.0,
+    log_dir: Annotated[
+        Path | None, Option(unset="beside the queue", help="Folder for a log of each job.")
+    ] = None,
+    service_config: Annotated[
+        Path | None, Option(unset="none", help="TOML file with hooks, retention and web limits.")
+    ] = None,
+    say: Say,
+) -> CommandResult:
+    """Work through the queue."""
+    check_environment()
+    settings = read_service_settings(service_config) if service_config else ServiceSettings()
+    path = store or default_store()
+    with QueueStore(path) as queue:
+        service = Service(
+            queue,
+            log_dir=log_dir or path.with_name(f"{path.stem}-logs"),
+            side_by_side=jobs,
+            lease=timedelta(seconds=lease_seconds),
+            hooks=settings.hooks,
+        )
+        say(f"service {service.name} works through {path}")
+        with _drained_by_signals(service, say):
+            service.run(until_empty=until_empty)
+        counts = queue.counts()
+    left = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
+    return CommandResult(document={"counts": counts}, lines=[f"the service ended; {left or 'no'} jobs"])
+
+
+@contextmanager
+def _drained_by_signals(service: Service, say: Say) -> Iterator[None]:
+    """The first SIGTERM or Ctrl-C lets jobs finish the chunks in hand, the second stops them."""
+
+    def drain(*_: object) -> None:
+        say("finishing the chunks in hand; once more stops at once")
+        service.drain()
+
+    before = {each: signal.signal(each, drain) for each in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)

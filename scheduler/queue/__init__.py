@@ -1,0 +1,1 @@
+"""The durable queue of renders: records, the store, and how jobs get into it."""
