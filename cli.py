@@ -332,12 +332,21 @@ def main() -> None:
 
 
 _GROUPS = {
+    "schedule": "Add renders to the queue at given times.",
     "queue": "Add renders to the queue, look at them, and change their turn.",
     "models": "List, fetch, check and optimise model files.",
     "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
     "serve": ("cluster.service.commands:serve", "Work through the queue."),
+    "watch": ("scheduler.queue.watch:watch", "Add files that appear in a folder to the queue."),
+    "schedule add": ("scheduler.schedules.commands:add", "Keep a schedule."),
+    "schedule list": ("scheduler.schedules.commands:list_schedules", "Show all schedules."),
+    "schedule next": ("scheduler.schedules.commands:next_fires", "Show when one fires next."),
+    "schedule run-now": ("scheduler.schedules.commands:run_now", "Add the jobs of one now."),
+    "schedule disable": ("scheduler.schedules.commands:disable", "Keep one from firing."),
+    "schedule enable": ("scheduler.schedules.commands:enable_again", "Let one fire again."),
+    "schedule remove": ("scheduler.schedules.commands:remove", "Forget one."),
     "queue add": ("scheduler.queue.commands:add", "Add renders: targets, or a manifest of jobs."),
     "queue list": ("scheduler.queue.commands:list_jobs", "Show jobs in the order of their turn."),
     "queue show": ("scheduler.queue.commands:show", "Show a job and its history."),

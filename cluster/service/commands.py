@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 from cluster.service.config import ServiceSettings, read_service_settings
 from cluster.service.service import Service
+from cluster.service.web.server import WebServer
 from farm.command import CommandResult, Say
 from farm.environment import check_environment
 from farm.options import Option
@@ -33,6 +34,9 @@ def serve(
     log_dir: Annotated[
         Path | None, Option(unset="beside the queue", help="Folder for a log of each job.")
     ] = None,
+    listen: Annotated[
+        str | None, Option(unset="no HTTP", help="HOST:PORT for the page, REST and metrics.")
+    ] = None,
     service_config: Annotated[
         Path | None, Option(unset="none", help="TOML file with hooks, retention and web limits.")
     ] = None,
@@ -42,20 +46,27 @@ def serve(
     check_environment()
     settings = read_service_settings(service_config) if service_config else ServiceSettings()
     path = store or default_store()
+    logs = log_dir or path.with_name(f"{path.stem}-logs")
     with QueueStore(path) as queue:
         service = Service(
             queue,
-            log_dir=log_dir or path.with_name(f"{path.stem}-logs"),
+            log_dir=logs,
             side_by_side=jobs,
             lease=timedelta(seconds=lease_seconds),
             hooks=settings.hooks,
         )
         say(f"service {service.name} works through {path}")
-        with _drained_by_signals(service, say):
+        with ExitStack() as stack:
+            if listen:
+                server = WebServer(listen, path, logs, settings.web)
+                say(f"listening on {stack.enter_context(server).url}")
+            stack.enter_context(_drained_by_signals(service, say))
             service.run(until_empty=until_empty)
         counts = queue.counts()
     left = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
-    return CommandResult(document={"counts": counts}, lines=[f"the service ended; {left or 'no'} jobs"])
+    return CommandResult(
+        document={"counts": counts}, lines=[f"the service ended; {left or 'no'} jobs"]
+    )
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from scheduler.queue.deliveries import (
 )
 from scheduler.queue.records import JobOutcome, JobRequest, JobState, QueueJob
 from scheduler.queue.store import JobFilter, QueueStore
+from scheduler.schedules.store import fire_due
 from scheduler.windows import are_open, stored_are_open
 
 log = logging.getLogger(__name__)
@@ -131,6 +132,7 @@ class Service:
         self._tend()
         self._deliver()
         if not self._drains:
+            fire_due(self._store, self._clock())
             self._fill()
 
     def settle(self) -> None:

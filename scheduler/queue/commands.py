@@ -88,7 +88,7 @@ def add(
             windows=window,
         )
         jobs = build_jobs(request, Path.cwd())
-    with _opened(store) as queue:
+    with opened(store) as queue:
         added = add_jobs(queue, jobs, who=user(), now=datetime.now(UTC), again=again)
     return CommandResult(document=asdict(added), lines=_added_lines(added, jobs))
 
@@ -108,7 +108,7 @@ def list_jobs(
     """Show jobs in the order of their turn."""
     states, outcomes = _states(state)
     which = JobFilter(states=states, outcomes=outcomes, tag=tag, text=text, limit=limit)
-    with _opened(store) as queue:
+    with opened(store) as queue:
         while watch:
             for line in list_lines(queue.jobs(which), queue.counts()):
                 say(line)
@@ -121,7 +121,7 @@ def show(
     *, job: Annotated[int, Option(positional=True, help="Number of a job.")], store: Store = None
 ) -> CommandResult:
     """Show one job with its history."""
-    with _opened(store) as queue:
+    with opened(store) as queue:
         found, history = queue.get(job), queue.history(job)
     return CommandResult(
         document={"job": found, "history": history}, lines=job_lines(found, history)
@@ -169,7 +169,7 @@ def move(
 
 def remove(*, jobs: Jobs, store: Store = None) -> CommandResult:
     """Forget jobs that ended."""
-    with _opened(store) as queue:
+    with opened(store) as queue:
         for number in jobs:
             orders.remove(queue, number)
     return CommandResult(document={"removed": jobs}, lines=[f"removed {len(jobs)}"])
@@ -177,7 +177,7 @@ def remove(*, jobs: Jobs, store: Store = None) -> CommandResult:
 
 def export(*, store: Store = None) -> CommandResult:
     """Write all jobs with their history, as JSON."""
-    with _opened(store) as queue:
+    with opened(store) as queue:
         jobs = [{"job": job, "history": queue.history(job.job_id)} for job in queue.jobs()]
     return CommandResult(document={"jobs": jobs}, lines=[f"{len(jobs)} jobs: use --json"])
 
@@ -187,7 +187,8 @@ def user() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def _opened(path: Path | None) -> QueueStore:
+def opened(path: Path | None) -> QueueStore:
+    """Open the queue of a file, or the user's own."""
     return QueueStore(path or default_store())
 
 
@@ -201,7 +202,7 @@ def _each(
     path: Path | None, job_ids: Sequence[int], order: Callable[..., QueueJob]
 ) -> CommandResult:
     """Give an order for each of some jobs."""
-    with _opened(path) as queue:
+    with opened(path) as queue:
         jobs = [order(queue, number, who=user(), now=datetime.now(UTC)) for number in job_ids]
     return CommandResult(document={"jobs": jobs}, lines=list_lines(jobs))
 

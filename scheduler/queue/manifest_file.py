@@ -228,7 +228,7 @@ def _line(text: str, key: str, number: int) -> str:
         if key == "job":
             return f" line {start + 1}"
     pattern = re.compile(
-        rf"""\s*\[?\s*["']?{re.escape(key)}["']?\s*[=:\]]|.*["']{re.escape(key)}["']\s*:"""
+        rf"""\s*\[*\s*["']?{re.escape(key)}["']?\s*[=:\]]|.*["']{re.escape(key)}["']\s*:"""
     )
     for i in range(start, len(lines)):
         if pattern.match(lines[i]):

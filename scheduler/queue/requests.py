@@ -101,7 +101,7 @@ def _job(
         target=target,
         output=output,
         values=values,
-        digest=_digest(settings),
+        digest=_digest(settings, target),
         priority=request.priority,
         tags=request.tags,
         after=request.after,
@@ -111,10 +111,11 @@ def _job(
     )
 
 
-def _digest(settings: RenderSettings) -> str:
-    """Hash of a job's work: all settings but those that only say how it is done."""
+def _digest(settings: RenderSettings, target: Path) -> str:
+    """Hash of a job's work: the target as it is now, and all settings that the output shows."""
     plain = replace(settings, overwrite=False, workers=None, address=None, job_dir=None)
-    text = json.dumps(to_jsonable(plain), sort_keys=True)
+    facts = target.stat()
+    text = json.dumps([to_jsonable(plain), facts.st_size, facts.st_mtime_ns], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

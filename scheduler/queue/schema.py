@@ -69,6 +69,16 @@ MIGRATIONS = (
         due REAL NOT NULL
     );
     CREATE INDEX deliveries_due ON deliveries (due);
+    CREATE TABLE schedules (
+        name TEXT PRIMARY KEY,
+        rule TEXT NOT NULL,
+        request TEXT NOT NULL,
+        enabled INTEGER NOT NULL,
+        last_fire REAL NOT NULL,
+        next_fire REAL,
+        message TEXT NOT NULL DEFAULT ''
+    ) WITHOUT ROWID;
+    CREATE INDEX schedules_due ON schedules (enabled, next_fire);
     CREATE TABLE tag_turns (tag TEXT PRIMARY KEY, turn INTEGER NOT NULL) WITHOUT ROWID;
     CREATE TABLE window_texts (windows TEXT PRIMARY KEY) WITHOUT ROWID;
     CREATE TABLE job_counts (

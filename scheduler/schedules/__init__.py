@@ -1,0 +1,1 @@
+"""Schedules: renders that are added to the queue at given times."""
