@@ -97,11 +97,12 @@ def require_zone(name: str, option: str) -> ZoneInfo:
     Raises:
         SettingsError: There is none; the message says the nearest.
     """
-    if name not in zoneinfo.available_timezones():
+    try:
+        return ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError) as error:
         close = nearest(name, zoneinfo.available_timezones())
         hint = f"did you mean {close}?" if close else "write one like Europe/Zurich"
-        raise SettingsError(f"{option} {name}: there is no such time zone; {hint}")
-    return ZoneInfo(name)
+        raise SettingsError(f"{option} {name}: there is no such time zone; {hint}") from error
 
 
 def _is_zone(word: str) -> bool:

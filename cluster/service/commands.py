@@ -54,6 +54,7 @@ def serve(
             side_by_side=jobs,
             lease=timedelta(seconds=lease_seconds),
             hooks=settings.hooks,
+            retention=settings.retention,
         )
         say(f"service {service.name} works through {path}")
         with ExitStack() as stack:

@@ -16,6 +16,7 @@ from typing import Any
 from cluster.service.hooks import Hooks, Mail, Webhook
 from farm.config import meant
 from farm.errors import InputError, SettingsError
+from scheduler.queue.retention import Retention
 
 _KEYS: dict[str, tuple[str, ...]] = {
     "webhook": ("url", "secret-file"),
@@ -24,19 +25,6 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "retention": ("jobs-days", "job-folders-days", "outputs-days", "outputs-gib"),
     "web": ("roots", "hosts", "token-file"),
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How long things are kept; None keeps them."""
-
-    jobs: timedelta | None = None
-    """Ended jobs in the queue, with their logs."""
-    job_folders: timedelta | None = None
-    """Folders of finished chunks that jobs without success left behind."""
-    outputs: timedelta | None = None
-    outputs_bytes: int | None = None
-    """Of all outputs of the queue together; the oldest go first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from scheduler.queue.deliveries import (
     take_delivery,
 )
 from scheduler.queue.records import JobOutcome, JobRequest, JobState, QueueJob
+from scheduler.queue.retention import Retention, tidy
 from scheduler.queue.store import JobFilter, QueueStore
 from scheduler.schedules.store import fire_due
 from scheduler.windows import are_open, stored_are_open
@@ -37,6 +38,7 @@ log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _KEEP = timedelta(seconds=1)
 """How often a service says how far its jobs are, and hears what users want."""
+_TIDY = timedelta(minutes=10)
 _MOST_DEATHS = 3
 """Attempts after which a job whose process dies is given up."""
 _OUTCOMES = {
@@ -72,6 +74,7 @@ class Service:
         side_by_side: int = 1,
         lease: timedelta = LEASE,
         hooks: Hooks | None = None,
+        retention: Retention | None = None,
         start: Callable[[QueueJob, Path], JobRunner] = lambda job, path: JobRunner(
             job.values, path
         ),
@@ -85,6 +88,7 @@ class Service:
             side_by_side: How many jobs run at once.
             lease: How long a job stays this service's without a word.
             hooks: What is done after a job.
+            retention: How long things are kept.
             start: Starts the process of a job.
             clock: Aware UTC.
         """
@@ -98,6 +102,8 @@ class Service:
         self._clock = clock
         self._running: list[_Running] = []
         self._kept = clock()
+        self._retention = retention or Retention()
+        self._tidied: datetime | None = None
         self._drains = 0
         self._wake = threading.Event()
         self._courier = ThreadPoolExecutor(1, "hooks")
@@ -132,6 +138,7 @@ class Service:
         self._tend()
         self._deliver()
         if not self._drains:
+            self._tidy()
             fire_due(self._store, self._clock())
             self._fill()
 
@@ -180,6 +187,13 @@ class Service:
         if self._hooks.names and not self._drains and (due := take_delivery(self._store, now)):
             job = self._store.get(due.job_id)
             self._on_its_way = due, self._courier.submit(self._hooks.run, due.hook, job, now)
+
+    def _tidy(self) -> None:
+        """Delete what is not kept any longer, every now and then."""
+        now = self._clock()
+        if self._tidied is None or now - self._tidied >= _TIDY:
+            self._tidied = now
+            tidy(self._store, self._retention, now, self.log_path)
 
     def log_path(self, job_id: int) -> Path:
         """Where the log of a job lies."""

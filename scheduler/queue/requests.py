@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from farm.errors import InputError, SettingsError
+from farm.image_names import IMAGE_SUFFIXES
 from farm.manifest import to_jsonable
 from farm.names import unknown_name
 from farm.options import collect
-from farm.preflight import IMAGE_SUFFIXES, check_input
+from farm.preflight import check_input
 from farm.settings import RenderSettings
 from scheduler.queue.records import NewJob
 from scheduler.windows import parse_window

@@ -18,8 +18,8 @@ import psutil
 
 from farm.command import CommandResult, Say
 from farm.errors import FarmError, InputError
+from farm.image_names import IMAGE_SUFFIXES
 from farm.options import Option
-from farm.preflight import IMAGE_SUFFIXES
 from scheduler.queue.adding import add_jobs
 from scheduler.queue.commands import RenderValues, Store, opened, user
 from scheduler.queue.requests import VIDEO_SUFFIXES, JobRequest, build_jobs
