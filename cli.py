@@ -359,6 +359,10 @@ _COMMANDS = {
     "queue export": ("scheduler.queue.commands:export", "All jobs with their history."),
     "render": ("cluster.commands:render", "Render the faces of a video or image."),
     "preview": ("cluster.commands:preview", "Render a few frames to look at, before the whole."),
+    "analyze": (
+        "cluster.face_commands:analyze",
+        "Look at the faces of a video and write them to a table that can be edited.",
+    ),
     "demo": ("cluster.commands:demo", "Render a built-in clip and check the result."),
     "doctor": ("farm.commands:doctor", "Say what this machine has and what is missing."),
     "nodes": ("cluster.node_commands:nodes", "Say what each node of a cluster really has."),

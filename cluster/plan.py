@@ -12,7 +12,7 @@ from cluster.analysis import AnalysisPlan, frame_finder, plan_analysis
 from cluster.encoding import PickEncoder
 from cluster.inventory import Inventory
 from farm.content import EVERY_S
-from farm.decide import FaceDecision, decide
+from farm.decide import FaceDecision, decide, decide_analysis
 from farm.environment import farm_version, installed_version
 from farm.errors import ProviderError, SettingsError
 from farm.faces.table import ClipFacts, FaceTable
@@ -250,16 +250,9 @@ def decide_faces(
     Raises:
         FarmError: A model, provider or source is missing or wrong.
     """
-    models = ModelStore(
-        models_dir=settings.models_dir,
-        overrides=settings.models,
-        allow_unverified=settings.allow_unverified_models,
-        progress=lambda p: progress(
-            f"fetching {p.name}: {p.done_bytes / max(1, p.total_bytes):.0%}"
-        ),
-    )
+    models = model_store(settings, progress)
     idle = set(settings.processors.names) <= {"none"}
-    provider = None if idle else _provider_here(settings)
+    provider = None if idle else provider_here(settings)
     threads = settings.execution_threads
     if threads is None:
         threads = 1 if provider is None else execution_threads(provider, usable_cores())
@@ -276,7 +269,41 @@ def decide_faces(
     )
 
 
-def _provider_here(settings: RenderSettings) -> str:
+def decide_analysis_of(
+    settings: RenderSettings,
+    index: VideoIndex,
+    progress: Callable[[str], None],
+    *,
+    recognises: bool,
+) -> FaceDecision:
+    """Decide for a job that only looks; the arguments are those of `decide_faces`.
+
+    Raises:
+        FarmError: A model is missing or wrong.
+    """
+    return decide_analysis(
+        settings.processors,
+        model_store(settings, progress),
+        provider_here(settings),
+        index,
+        settings.analysis,
+        recognises=recognises,
+    )
+
+
+def model_store(settings: RenderSettings, progress: Callable[[str], None]) -> ModelStore:
+    """Return the models that the settings give, fetching those that are missing."""
+    return ModelStore(
+        models_dir=settings.models_dir,
+        overrides=settings.models,
+        allow_unverified=settings.allow_unverified_models,
+        progress=lambda p: progress(
+            f"fetching {p.name}: {p.done_bytes / max(1, p.total_bytes):.0%}"
+        ),
+    )
+
+
+def provider_here(settings: RenderSettings) -> str:
     """Return what the driver itself computes with: on a cluster it may have less than workers.
 
     Raises:

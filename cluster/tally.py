@@ -64,6 +64,11 @@ class Tally:
             self._notes.append(message)
             self.observer.note(message)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Everything that was said aloud."""
+        return tuple(self._notes)
+
     def begin_chunks(self) -> None:
         """Forget the chunks of an attempt whose plan did not hold."""
         self._faces = self._frames_without_face = 0

@@ -136,7 +136,7 @@ class _Decider:
         self._job = job
         self._processors = processors
         self._selection = selection
-        self._table = None if analysis.faces is None else read_table(analysis.faces)
+        self._table = None if selection.faces is None else read_table(selection.faces)
         self._landmarks = any(p.needs_landmarks for p in processors)
         self._chooses = self._landmarks and not job.settings.many_faces
         """Whether somebody must say whom to work on."""
@@ -309,3 +309,44 @@ def _editable(index: VideoIndex, frame: VideoFrame) -> EditableFrame:
 def _floats(vector: NDArray[np.float32]) -> tuple[float, ...]:
     """Return an embedding as plain numbers, which cross processes and can be hashed."""
     return tuple(float(value) for value in vector)
+
+
+def decide_analysis(
+    settings: ProcessorSettings,
+    models: ModelStore,
+    provider: str | None,
+    index: VideoIndex,
+    analysis: AnalysisSettings,
+    *,
+    recognises: bool,
+) -> FaceDecision:
+    """Decide for a job that only looks, whatever will be done with the faces.
+
+    Args:
+        settings: Which detector.
+        models: The model files.
+        provider: Short name, None for the best that loads here.
+        index: The video.
+        analysis: What is to be known.
+        recognises: Whether the table shall say who is who.
+
+    Raises:
+        FarmError: A model or provider is missing or wrong.
+    """
+    model = choose_model(settings.detector, models, needs_landmarks=recognises)
+    files = [] if model is None else [model]
+    if recognises:
+        files.append(models.find("recognizer"))
+    job = FaceJob(
+        settings=settings,
+        models=models.for_worker(),
+        provider=choose_provider(provider),
+        frame_size=upright_size(index),
+        analysis=AnalysisJob(
+            detect_every=analysis.detect_every, needs_landmarks=recognises, recognises=recognises
+        ),
+    )
+    sessions = job.context(threads=1).sessions
+    detector = choose_detector(settings.detector, models, sessions, needs_landmarks=recognises)
+    notes = (CASCADE_NOTE,) if model is None else ()
+    return _decision(job, detector.name, files, (), notes)

@@ -39,14 +39,6 @@ class FaceOrder(StrEnum):
 class AnalysisSettings:
     """What an analysis of the whole clip does; with the defaults there is none before a render."""
 
-    faces: Annotated[
-        Path | None,
-        Option(
-            metavar="FILE",
-            unset="found while rendering",
-            help="Face table to render from, made by `facefarm analyze` and perhaps edited.",
-        ),
-    ] = None
     detect_every: Annotated[
         int,
         Option(help="Look for faces on every Nth frame, follow them between.", low=1, high=30),
@@ -66,11 +58,6 @@ class AnalysisSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.faces is not None and self.is_asked:
-            raise SettingsError(
-                "--faces: detection, gaps and smoothing are those of the table; leave --detect-"
-                "every, --fill-gaps and --smooth-landmarks to `facefarm analyze`"
-            )
 
     @property
     def is_asked(self) -> bool:
@@ -93,6 +80,14 @@ class SelectionSettings:
     order: Annotated[
         FaceOrder, Option(name="face-order", help="How the faces of a frame are counted.")
     ] = FaceOrder.LARGEST
+    faces: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            unset="found while rendering",
+            help="Face table to render from, made by `facefarm analyze` and perhaps edited.",
+        ),
+    ] = None
     reference_faces: Annotated[
         tuple[Path, ...],
         Option(

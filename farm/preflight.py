@@ -11,7 +11,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from farm.analyze_settings import AnalyzeSettings
 from farm.errors import InputError, SettingsError
+from farm.face_settings import SelectionSettings
 from farm.image_names import images_of, is_image, is_image_set, is_sequence, outputs_of
 from farm.names import require_known
 from farm.settings import RenderSettings
@@ -37,6 +39,7 @@ def check_render(settings: RenderSettings) -> None:
     if not several:
         check_input(settings.target, "-t/--target")
     check_sources(settings.sources, [n for n in names if load_processor(n).needs_source])
+    _check_selection(settings.selection)
     if several:
         check_image_outputs(settings)
     else:
@@ -47,6 +50,28 @@ def check_render(settings: RenderSettings) -> None:
     if (several or is_image(settings.target)) and frame_maker(names) is not None:
         raise SettingsError("--frame-processor: an image has no frames to make others between")
     check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
+
+
+def _check_selection(selection: SelectionSettings) -> None:
+    """See that reference images can be read and that the face table is one."""
+    for path in selection.reference_faces:
+        check_input(path, "--reference-face")
+    if selection.faces is not None:
+        from farm.faces.table_file import read_table
+
+        read_table(selection.faces)
+
+
+def check_analysis(settings: AnalyzeSettings) -> None:
+    """Everything that can be refused before an analysis starts.
+
+    Raises:
+        SettingsError: A name is unknown.
+        InputError: A file cannot be read, or the output cannot be written.
+    """
+    _check_names(settings.as_render())
+    check_input(settings.target, "the video to look at")
+    check_output(settings.output, (settings.target,), overwrite=settings.overwrite)
 
 
 def _check_names(settings: RenderSettings) -> None:

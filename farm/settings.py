@@ -16,6 +16,22 @@ from typing import Annotated
 
 from farm.errors import SettingsError
 from farm.face_settings import AnalysisSettings, SelectionSettings
+from farm.farm_options import (
+    Address,
+    AllowUnverified,
+    ChunkSeconds,
+    Detector,
+    JobDir,
+    MaxMemory,
+    Models,
+    ModelsDir,
+    Overwrite,
+    Provider,
+    SameProvider,
+    Threads,
+    VideoStreamIndex,
+    Workers,
+)
 from farm.options import Option, OptionKind, check_ranges
 from farm.paste_settings import PasteSettings
 
@@ -57,8 +73,6 @@ class MaskShape(StrEnum):
 _RATE_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 _LEAST_RATE, _MOST_RATE = 1_000, 2_000_000_000
 
-DETECTORS = ("auto", "scrfd", "yunet", "cascade")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessorSettings:
@@ -74,10 +88,7 @@ class ProcessorSettings:
         ),
     ] = ("face_swapper",)
     many_faces: Annotated[bool, Option(help="Work on every face, not on one person.")] = False
-    detector: Annotated[
-        str,
-        Option(metavar="NAME", choices=DETECTORS, help="auto, scrfd, yunet or cascade."),
-    ] = "auto"
+    detector: Detector = "auto"
     anonymize_method: Annotated[
         AnonymizeMethod, Option(name="anonymizer-method", help="What covers a face.")
     ] = AnonymizeMethod.BLUR
@@ -304,16 +315,8 @@ class RenderSettings:
     ] = ()
     target: Annotated[Path, Option(short="t", help="Video or image to render.")]
     output: Annotated[Path, Option(short="o", help="File to write.")]
-    overwrite: Annotated[
-        bool, Option(off="no-overwrite", help="Replace an output that is there already.")
-    ] = False
-    video_stream: Annotated[
-        int | None,
-        Option(
-            unset="the main one",
-            help="Index of the video stream among all streams of the file.",
-        ),
-    ] = None
+    overwrite: Overwrite = False
+    video_stream: VideoStreamIndex = None
     keep_audio: Annotated[bool, Option(off="no-audio", help="Keep the sound.")] = True
     strip_metadata: Annotated[
         bool, Option(help="Leave out tags and data that tell place and device.")
@@ -334,45 +337,12 @@ class RenderSettings:
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     shape: ShapeSettings = field(default_factory=ShapeSettings)
     time: TimeSettings = field(default_factory=TimeSettings)
-    models_dir: Annotated[
-        Path | None, Option(unset="below the user's cache", help="Where model files lie.")
-    ] = None
-    models: Annotated[
-        tuple[tuple[str, Path], ...],
-        Option(
-            name="model",
-            kind=OptionKind.PAIRS,
-            metavar="KIND=PATH",
-            unset="from --models-dir",
-            help="Model file for detector, recognizer, swapper, enhancer, parser, classifier or "
-            "interpolator.",
-        ),
-    ] = ()
-    """These stand before the models directory."""
-    allow_unverified_models: Annotated[bool, Option(help="Take model files of unknown hash.")] = (
-        False
-    )
-    execution_provider: Annotated[
-        str | None,
-        Option(
-            metavar="NAME",
-            unset="the best that loads",
-            help="tensorrt, cuda, migraphx, rocm, coreml, openvino, directml or cpu.",
-        ),
-    ] = None
-    same_provider: Annotated[
-        bool,
-        Option(help="Leave out nodes that lack the best provider of the cluster."),
-    ] = False
-    execution_threads: Annotated[
-        int | None,
-        Option(
-            unset="by provider and cores",
-            help="Threads of each worker's networks, 1 to 1024.",
-            low=1,
-            high=1024,
-        ),
-    ] = None
+    models_dir: ModelsDir = None
+    models: Models = ()
+    allow_unverified_models: AllowUnverified = False
+    execution_provider: Provider = None
+    same_provider: SameProvider = False
+    execution_threads: Threads = None
     video_encoder: Annotated[
         str,
         Option(
@@ -394,28 +364,11 @@ class RenderSettings:
             help="Encode chunks in the workers, or all in the final task.",
         ),
     ] = None
-    max_memory_bytes: Annotated[
-        int | None,
-        Option(
-            name="max-memory",
-            kind=OptionKind.SIZE,
-            unset="1 GiB",
-            help="Memory for one worker's frames: GiB (4), or 500M, 2G.",
-        ),
-    ] = None
-    workers: Annotated[
-        int | None, Option(unset="by cores and GPUs", help="1 to 1024.", low=1, high=1024)
-    ] = None
-    chunk_seconds: Annotated[
-        float | None,
-        Option(unset="about a keyframe distance", help="Length of a chunk.", above=0),
-    ] = None
-    address: Annotated[
-        str | None, Option(unset="a local one for this run", help="Ray to render on.")
-    ] = None
-    job_dir: Annotated[
-        Path | None, Option(unset="beside the output", help="Folder for the job's chunks.")
-    ] = None
+    max_memory_bytes: MaxMemory = None
+    workers: Workers = None
+    chunk_seconds: ChunkSeconds = None
+    address: Address = None
+    job_dir: JobDir = None
     ffmpeg: Annotated[
         Path | None, Option(unset="the bundled one", help="Program of the final task.")
     ] = None
@@ -425,6 +378,11 @@ class RenderSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
+        if self.selection.faces is not None and self.analysis.is_asked:
+            raise SettingsError(
+                "--faces: detection, gaps and smoothing are those of the table; leave --detect-"
+                "every, --fill-gaps and --smooth-landmarks to `facefarm analyze`"
+            )
         rate = self.encoding.bitrate or self.encoding.maxrate
         if rate and self.video_quality == 0:
             raise SettingsError(f"--video-quality 0 knows no rate of {rate}: leave one of them out")

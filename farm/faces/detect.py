@@ -17,11 +17,11 @@ from farm.faces.face import Face
 from farm.faces.open_batch import open_detector_session
 from farm.faces.scrfd import ScrfdDetector
 from farm.faces.yunet import YunetDetector
+from farm.farm_options import DETECTORS
 from farm.models.catalogue import SCRFD, YUNET, ModelKind
 from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelFile, ModelStore
 from farm.names import require_known
-from farm.settings import DETECTORS
 
 
 class FaceDetector(Protocol):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 import cv2
 import pytest
 
+from cluster.analyze import analyze_video
 from cluster.render import render_video
 from cluster.runtime import RayRuntime
+from farm.analyze_settings import AnalyzeSettings
 from farm.errors import InputError
-from farm.face_settings import AnalysisSettings
+from farm.face_settings import AnalysisSettings, FaceOrder, SelectionSettings
 from farm.observer import NullObserver
 from farm.report import RenderReport
 from farm.settings import ProcessorSettings, RenderSettings
 from tests.faces.moving import Place, swaying, textured_pictures, write_clip
 from tests.faces.pictures import gray_picture
-from tests.media_maker import serial_frames
+from tests.media_maker import serial_decode
 from tests.model_maker import (
     draw_face,
     make_arcface,
@@ -29,7 +32,13 @@ from tests.model_maker import (
 
 pytestmark = pytest.mark.ray
 
-FRAMES = 50
+FRAMES = 38
+MODELS = {
+    "detector": "scrfd",
+    "recognizer": "arcface",
+    "swapper": "inswapper",
+    "enhancer": "enhancer",
+}
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +64,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def render(
     runtime: RayRuntime, folder: Path, output: Path, *names: str, **changes: Any
 ) -> RenderReport:
-    kinds = {"detector": "scrfd", "recognizer": "arcface", "swapper": "inswapper"}
-    files = {**kinds, "enhancer": "enhancer"}
     values: dict[str, Any] = {
         "processors": ProcessorSettings(names=names, detector="scrfd"),
         "sources": (folder / "me.png",),
-        "models": tuple((kind, folder / f"{name}.onnx") for kind, name in files.items()),
+        "models": tuple((kind, folder / f"{name}.onnx") for kind, name in MODELS.items()),
     }
     settings = RenderSettings(
         target=folder / "clip.mkv",
@@ -71,6 +78,12 @@ def render(
         **(values | changes),
     )
     return render_video(settings, NullObserver(), runtime=runtime)
+
+
+def md5s(path: Path) -> list[str]:
+    """Of the pictures, whatever their pixel format: all clips here are lossless RGB."""
+    pictures = (frame.to_ndarray(format="bgr24") for frame in serial_decode(path))
+    return [hashlib.md5(picture.tobytes()).hexdigest() for picture in pictures]
 
 
 def test_one_chunk_and_many_give_the_same_pixels_with_every_processor(
@@ -92,10 +105,9 @@ def test_one_chunk_and_many_give_the_same_pixels_with_every_processor(
         )
         assert report.faces == 2 * FRAMES
         assert (report.chunks > 1) == (workers > 1)
-        outputs.append([frame.md5 for frame in serial_frames(output)])
+        outputs.append(md5s(output))
     assert outputs[0] == outputs[1]
-    source = [frame.md5 for frame in serial_frames(folder / "clip.mkv")]
-    assert not set(outputs[0]) & set(source)
+    assert not set(outputs[0]) & set(md5s(folder / "clip.mkv"))
 
 
 def test_a_gap_that_is_not_filled_is_reported(
@@ -115,12 +127,62 @@ def test_a_table_of_another_clip_is_refused(
     clip = {"name": "other.mp4", "sha256": "0", "width": 400, "height": 300, "frames": FRAMES + 1}
     document = {"format": "facefarm faces", "format_version": 1, "clip": clip, "tracks": []}
     table.write_text(json.dumps(document))
-    with pytest.raises(InputError, match=r"faces\.json: its clip \(other\.mp4\) has 51 frames"):
+    with pytest.raises(InputError, match=r"faces\.json: its clip \(other\.mp4\) has 39 frames"):
         render(
             runtime,
             folder,
             tmp_path / "o.mkv",
             "face_anonymizer",
-            analysis=AnalysisSettings(faces=table),
+            selection=SelectionSettings(faces=table),
         )
     assert [path.name for path in tmp_path.iterdir()] == ["faces.json"]
+
+
+def test_a_table_that_was_analysed_before_gives_the_same_pixels_and_can_be_edited(
+    runtime: RayRuntime, folder: Path, tmp_path: Path
+) -> None:
+    analysis = AnalysisSettings(detect_every=5, smooth_landmarks=2)
+    names = ("debug_overlay", "face_anonymizer")
+    render(runtime, folder, tmp_path / "direct.mkv", *names, analysis=analysis)
+    table = tmp_path / "faces.json"
+    report = analyze_video(
+        AnalyzeSettings(
+            target=folder / "clip.mkv",
+            output=table,
+            analysis=analysis,
+            detector="scrfd",
+            models=tuple((kind, folder / f"{name}.onnx") for kind, name in MODELS.items()),
+            allow_unverified_models=True,
+            chunk_seconds=0.5,
+        ),
+        NullObserver(),
+        runtime=runtime,
+    )
+    assert (report.tracks, report.people, report.faces) == (2, None, 2 * FRAMES - 6)
+    assert [(gap.frame_start, gap.frame_stop) for gap in report.gaps] == [(20, 26)]
+    given = SelectionSettings(faces=table)
+    again = render(runtime, folder, tmp_path / "again.mkv", *names, selection=given)
+    assert md5s(tmp_path / "again.mkv") == md5s(tmp_path / "direct.mkv")
+    assert again.detector == "the face table"
+    document = json.loads(table.read_text())
+    for track in document["tracks"]:
+        track["on"] = False
+    added = [{"frame": 3, "box": [10, 10, 60, 60]}, {"second": 0.2, "box": [30, 10, 80, 60]}]
+    document["added"] = [{"boxes": added}]
+    table.write_text(json.dumps(document))
+    edited = render(runtime, folder, tmp_path / "edited.mkv", "face_anonymizer", selection=given)
+    source, output = md5s(folder / "clip.mkv"), md5s(tmp_path / "edited.mkv")
+    touched = [i for i, (one, other) in enumerate(zip(source, output, strict=True)) if one != other]
+    assert touched == [3, 4, 5]
+    assert edited.faces == 3
+
+
+def test_one_person_is_worked_on_throughout_wherever_they_are(
+    runtime: RayRuntime, folder: Path, tmp_path: Path
+) -> None:
+    """The person on the right at 0.2 s, who is away for a while and returns."""
+    right = SelectionSettings(reference_at=0.2, order=FaceOrder.RIGHT_TO_LEFT, distance=0.5)
+    render(runtime, folder, tmp_path / "right.mkv", "face_swapper", selection=right)
+    source, output = md5s(folder / "clip.mkv"), md5s(tmp_path / "right.mkv")
+    same = [i for i, (one, other) in enumerate(zip(source, output, strict=True)) if one == other]
+    assert same == list(range(20, 26))

@@ -1,0 +1,98 @@
+"""`facefarm analyze`: the analysis of a clip by itself, whose face table is written to a file.
+
+Not for: the analysis before a render (`cluster.render`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from cluster.encoding import start_picker
+from cluster.job import VideoJob
+from cluster.plan import JobPlan, decide_analysis_of
+from cluster.runtime import RayRuntime
+from farm.analyze_settings import AnalyzeSettings
+from farm.decide import FaceDecision
+from farm.faces.report import AnalysisReport, analysis_report
+from farm.faces.table_file import write_table
+from farm.media.index import VideoIndex
+from farm.media.listing import FrameListing
+from farm.observer import RenderObserver
+from farm.report import Stage
+from farm.stop import StopRequest
+
+
+def analyze_video(
+    settings: AnalyzeSettings,
+    observer: RenderObserver,
+    *,
+    stop: StopRequest | None = None,
+    runtime: RayRuntime | None = None,
+) -> AnalysisReport:
+    """Analyse a video and write its face table.
+
+    Args:
+        settings: What was asked for.
+        observer: Told what happens.
+        stop: Lets somebody end the analysis; None for nobody.
+        runtime: Ray, already entered and left open; None starts or joins one by the settings.
+
+    Raises:
+        Interrupted: `stop` was asked for; what was looked at is kept.
+        FarmError: The analysis cannot be done; nothing is written.
+    """
+    return _Analysis(settings, observer, stop or StopRequest()).run(runtime)
+
+
+class _Analysis(VideoJob[AnalysisReport]):
+    """The state of one `analyze_video`."""
+
+    def __init__(
+        self, settings: AnalyzeSettings, observer: RenderObserver, stop: StopRequest
+    ) -> None:
+        super().__init__(settings.as_render(), observer, None, stop)
+        self._recognises = settings.recognize
+        self._began = time.monotonic()
+
+    def _check(self) -> None:
+        """Nothing beside the settings, which were checked when made."""
+
+    def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
+        return decide_analysis_of(self._settings, index, say, recognises=self._recognises)
+
+    def _say_plan(self, plan: JobPlan) -> None:
+        assert plan.analysis is not None
+        self._observer.planned(
+            sum(chunk.frame_count for chunk in plan.analysis.chunks),
+            len(plan.analysis.chunks),
+            plan.workers.workers,
+            plan.provider,
+            plan.workers.seats[0].threads,
+            "none",
+        )
+
+    def _job(
+        self,
+        index: VideoIndex,
+        listing: FrameListing | None,
+        runtime: RayRuntime,
+        digest: Future[str],
+    ) -> AnalysisReport:
+        picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
+        plan = self._plan(index, listing, runtime, digest, picker.pick)
+        folder = self._folder(plan)
+        assert plan.analysis is not None
+        table = self._analyse(plan, plan.analysis, folder)
+        write_table(self._settings.output, table)
+        folder.remove()
+        self._tally.stage_s[Stage.TOTAL] = time.monotonic() - self._began
+        return analysis_report(
+            self._settings.output,
+            table,
+            detector=plan.faces.detector,
+            stage_s=dict(self._tally.stage_s),
+            model_sha256=plan.faces.model_sha256,
+            notes=self._tally.notes,
+        )
