@@ -5,11 +5,14 @@ Not for: deciding anything (`cluster.plan`).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from cluster.plan import JobPlan, Span
 from farm.chunk_task import RenderSetup
 from farm.job_folder import JobFolder
 from farm.marks.still import signing_files
 from farm.media.final import FinishRequest
+from farm.models.session import MOST_DEVICE_THREADS, batch_size
 from farm.settings import RenderSettings
 from scheduler.workers import MOST_DECODE_THREADS
 
@@ -31,7 +34,7 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         request=plan.request,
         parameter_sets=plan.encoding.parameter_sets,
         earlier_dir=folder.earlier_dir,
-        faces=plan.faces.job,
+        faces=replace(plan.faces.job, batch=batch_size(len(plan.frames), MOST_DEVICE_THREADS)),
         threads=max(seat.threads for seat in plan.workers.seats),
         decode_threads=1 if plan.index.damage else MOST_DECODE_THREADS,
         chunk_dir=folder.path,

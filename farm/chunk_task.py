@@ -122,6 +122,8 @@ class ChunkResult:
     """Of an analysis: what its own source frames show."""
     flicker: ChunkFlicker = field(default_factory=ChunkFlicker)
     """Of the faces that were replaced."""
+    notes: list[str] = field(default_factory=list)
+    """What the worker warned of while it rendered this chunk."""
 
 
 def chunk_error(chunk_index: int, stage: str, error: Exception) -> Exception:

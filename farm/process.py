@@ -5,10 +5,13 @@ Used by workers for video and by the command itself for images. Not for: decodin
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import compress
+from typing import Protocol
 
 import numpy as np
 
@@ -17,17 +20,18 @@ from farm.faces.canvas import shares
 from farm.faces.casting import FrameFaces
 from farm.faces.detect import FaceDetector, choose_detector, detect_faces
 from farm.faces.face import Face
-from farm.faces.flicker import FlickerWatch
+from farm.faces.flicker import ReplacedFrame
 from farm.faces.observe import Observer
 from farm.faces.recognise import Recogniser
 from farm.faces.select import SAME_PERSON, select_faces
 from farm.media.frame import EditableFrame
-from farm.models.session import SessionSettings, open_session
+from farm.models.session import MAX_BATCH, SessionSettings, open_session
 from farm.models.store import ModelStore
 from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
 from farm.processors.registry import load_processor, needs_faces
 from farm.settings import ProcessorSettings
 
+_LANES = 2
 _SAME_FACE = 0.3
 """Overlap from which the faces of two fields are one."""
 
@@ -63,13 +67,15 @@ class FaceJob:
     """What is looked for before the render; None where the render finds its faces itself."""
     reads_table: bool = False
     """Whether a render gets its faces with each chunk."""
+    batch: int = MAX_BATCH
+    """Frames that go through the networks together on a device; one number for the whole job."""
 
     def context(self, threads: int) -> ProcessorContext:
         """Return what processors see, for a worker with this thread budget."""
         return ProcessorContext(
             settings=self.settings,
             models=self.models,
-            sessions=SessionSettings(provider=self.provider, threads=threads),
+            sessions=SessionSettings(provider=self.provider, threads=threads, batch=self.batch),
             source_embedding=self.source_embedding,
             more_sources=self.more_sources,
             frame_size=self.frame_size,
@@ -86,8 +92,18 @@ class FaceCounts:
     process_s: float = 0.0
 
 
+class Watch(Protocol):
+    """Looks at the pictures of a batch before and after the processors (`FlickerWatch`)."""
+
+    def before(self, batch: Sequence[ReplacedFrame]) -> None:
+        """The batch is about to be worked on."""
+
+    def after(self, batch: Sequence[ReplacedFrame]) -> None:
+        """It was."""
+
+
 class FaceStage:
-    """Loaded processors and detector of one worker; belongs to one thread."""
+    """Loaded processors and detector of one worker; `lanes` threads may call it at a time."""
 
     def __init__(self, job: FaceJob, threads: int) -> None:
         """Load everything.
@@ -109,6 +125,13 @@ class FaceStage:
                 self._recogniser = open_recogniser(job.models, context.sessions)
         for processor in self._processors:
             processor.start(context)
+        self.lanes = _LANES if self._processors and context.sessions.on_device else 1
+        """Threads that may run batches at the same time: on a device, one prepares and pastes while
+        another waits for it."""
+        self.batch = job.batch
+        """Frames of a batch at most."""
+        self._detecting = threading.Lock()
+        self._processing = [threading.Lock() for _ in self._processors]
 
     @property
     def replaces(self) -> bool:
@@ -126,7 +149,7 @@ class FaceStage:
         counted: Sequence[bool] | None = None,
         rows: Sequence[FrameFaces] | None = None,
         *,
-        watch: FlickerWatch | None = None,
+        watch: Watch | None = None,
     ) -> FaceCounts:
         """Process a batch of frames in place.
 
@@ -149,8 +172,10 @@ class FaceStage:
         detected = time.perf_counter()
         if watch is not None:
             watch.before(batch)
-        for processor in self._processors:
-            processor.process(batch)
+        for processor, lock in zip(self._processors, self._processing, strict=True):
+            concurrent = getattr(processor, "concurrent", False)
+            with nullcontext() if concurrent else lock:
+                processor.process(batch)
         if watch is not None:
             watch.after(batch)
         mine = found if counted is None else list(compress(found, counted))
@@ -165,7 +190,8 @@ class FaceStage:
         """Look for faces: what processors get, and how many faces each frame shows."""
         assert self._detector is not None
         pictures = [frame.pictures for frame in frames]
-        found = _of_both_fields(pictures, self._detector)
+        with self._detecting:
+            found = _of_both_fields(pictures, self._detector)
         batch = [
             FaceFrame(frame=picture, faces=faces, selected=self._select(picture, faces))
             for of_frame, of_fields in zip(pictures, found, strict=True)

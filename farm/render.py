@@ -1,7 +1,9 @@
 """The chunk renderer: decode, faces and encode as a pipeline that runs on over chunk borders.
 
-Three threads and two bounded queues; the work in them is C code that lets go of the interpreter
-lock. Not for: deciding what is rendered (`scheduler`) or asked for again (`actors`).
+A few threads and two bounded queues; the work in them is C code that lets go of the interpreter
+lock. On a device two threads work on faces: one prepares and pastes while the other waits for it. A
+chunk's encoder is flushed while the next chunk is encoded, so that no core waits at the border.
+Not for: deciding what is rendered (`scheduler`) or asked for again (`actors`).
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -20,17 +24,20 @@ from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_error
 from farm.content import ContentWatch
 from farm.emit import FrameEmitter
 from farm.errors import ChunkError
-from farm.faces.flicker import FlickerMeter, FlickerWatch
+from farm.faces.flicker import FlickerMeter, FlickerWatch, ReplacedFrame
 from farm.files import Files, LocalFiles
 from farm.frames import Blocks, FrameSource, as_editable
 from farm.media.chunk_file import EncodedPacket
 from farm.media.encode import ChunkEncoder, chunk_header
+from farm.media.encoder_names import hardware_family
 from farm.media.frame import EditableFrame
 from farm.media.reshape import Scaler
 from farm.models.session import SessionSettings, batch_size
-from farm.process import FaceStage
+from farm.overheard import Overheard
+from farm.process import FaceCounts, FaceStage
 from farm.processors.registry import frame_maker
 from farm.store_chunk import chunk_info, store_chunk
+from farm.turns import Turns
 
 DEFAULT_MEMORY_BYTES = 1 << 30
 _MAX_QUEUED = 32
@@ -72,6 +79,29 @@ class _Item:
     """Of a decoded frame, among the chunk's source frames."""
 
 
+@dataclass(slots=True)
+class _LateWatch:
+    """Looks at a batch again in its turn, since two threads may be done in another order."""
+
+    watch: FlickerWatch
+    batch: Sequence[ReplacedFrame] = ()
+
+    def before(self, batch: Sequence[ReplacedFrame]) -> None:
+        """Look at pictures that are about to be worked on."""
+        self.watch.before(batch)
+
+    def after(self, batch: Sequence[ReplacedFrame]) -> None:
+        """Keep them until `settle`."""
+        self.batch = batch
+
+    def settle(self) -> None:
+        """Look at them again."""
+        self.watch.after(self.batch)
+
+
+_Found = tuple[FaceCounts, _LateWatch | None]
+
+
 class ChunkRenderer:
     """Renders chunks one after another; several may be in it at once. Close it at the end."""
 
@@ -88,6 +118,8 @@ class ChunkRenderer:
         self._setup = setup
         self._files = files or LocalFiles()
         self._closed = False
+        self._overheard = Overheard()
+        self._overheard.start()
         self.activity = 0
         """Grows with every frame that is decoded, processed or encoded."""
         # OpenCV would take every core in each worker.
@@ -100,11 +132,15 @@ class ChunkRenderer:
         size = setup.reshape.size
         self._scaler = None if size is None else Scaler(size)
         room = queue_frames(setup)
-        self._batch = min(room, _MAX_QUEUED)
+        self._batch = min(room, self._faces.batch)
+        self._turns = Turns()
+        self._lanes_left = self._faces.lanes
         self._tasks: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         self._decoded: queue.Queue[_Item | None] = queue.Queue(room)
         self._processed: queue.Queue[_Item | None] = queue.Queue(room)
-        loops = (self._decode_loop, self._face_loop, self._encode_loop)
+        self._ended: queue.Queue[_Work | None] = queue.Queue()
+        lanes = [self._face_loop] * self._faces.lanes
+        loops = (self._decode_loop, *lanes, self._encode_loop, self._finish_loop)
         self._encoder: ChunkEncoder | None = None
         """That of the chunk which is encoded, or was last."""
         self._threads = [
@@ -133,6 +169,9 @@ class ChunkRenderer:
         result = ChunkResult(chunk_index=task.chunk_index)
         emitter = FrameEmitter(task.shows, self._between)
         work = _Work(task=task, blocks=blocks, future=future, result=result, emitter=emitter)
+        owned = task.owned
+        if self._faces.replaces and owned:
+            work.meter = FlickerMeter(task.sources[owned.start], task.sources[owned.stop - 1] + 1)
         self._tasks.put(work)
         return future
 
@@ -143,6 +182,7 @@ class ChunkRenderer:
             self._tasks.put(None)
         for thread in self._threads:
             thread.join()
+        self._overheard.stop()
 
     def _decode_loop(self) -> None:
         edits = not self._faces.idle or self._maker is not None
@@ -174,15 +214,30 @@ class ChunkRenderer:
         return as_editable(made, stream)
 
     def _face_loop(self) -> None:
-        while (items := _take(self._decoded, self._batch)) is not None:
+        while True:
+            turn, items = self._turns.take(self._take)
+            if items is None:
+                break
             alive = [item for item in items if item.frame is not None and not item.work.dead]
-            self._look(alive)
-            alive = [item for item in alive if not item.work.dead]
-            if alive and not self._faces.idle:
-                self._process(alive)
-            for item in items:
-                self._emit(item)
-        self._processed.put(None)
+            found = self._process(alive) if alive and not self._faces.idle else []
+            with self._turns.in_turn(turn):
+                for work, (counts, watch) in found:
+                    _count(work.result, counts)
+                    if watch is not None:
+                        watch.settle()
+                for item in items:
+                    self._emit(item)
+        self._decoded.put(None)  # The other threads end, too.
+        with self._turns.in_turn(turn):
+            self._lanes_left -= 1
+            if not self._lanes_left:
+                self._processed.put(None)
+
+    def _take(self) -> list[_Item] | None:
+        """Take frames, the content filter having seen those that it is to see."""
+        items = _take(self._decoded, self._batch, full=self._faces.lanes > 1)
+        self._look([item for item in items or () if not item.work.dead])
+        return items
 
     def _emit(self, item: _Item) -> None:
         """Pass on the output frames that a processed source frame completes, or a chunk's end."""
@@ -217,68 +272,77 @@ class ChunkRenderer:
                 number = work.task.sources[item.position]
                 work.result.content = work.result.content.with_picture(score, number)
 
-    def _process(self, items: list[_Item]) -> None:
+    def _process(self, items: list[_Item]) -> list[tuple[_Work, _Found]]:
         """Run the face stage on each chunk of a batch, so that counts and errors stay apart."""
         works = {id(item.work): item.work for item in items}
+        found: list[tuple[_Work, _Found]] = []
         for work in works.values():
             mine = [item for item in items if item.work is work]
             try:
-                self._process_chunk(work, mine)
+                found += ((work, each) for each in self._process_chunk(work, mine))
             except Exception as error:  # noqa: BLE001 - a processor may raise anything
                 work.fail(_chunk_error(work, "processing", error))
+        return found
 
-    def _process_chunk(self, work: _Work, items: list[_Item]) -> None:
+    def _process_chunk(self, work: _Work, items: list[_Item]) -> Iterator[_Found]:
         """Run the face stage on frames of one chunk, in batches."""
         size = batch_size(len(work.task.request.wanted), self._setup.threads)
+        size = len(items) if self._faces.lanes > 1 else size
         for i in range(0, len(items), size):
             batch = items[i : i + size]
             frames = [item.frame for item in batch if item.frame is not None]
             counted = [item.position in work.task.owned for item in batch]
             table = work.task.faces
             rows = None if table is None else [table[item.position] for item in batch]
-            counts = self._faces.run(frames, counted, rows, watch=self._watch(work, batch))
-            work.result.faces += counts.faces
-            work.result.frames_without_face += counts.frames_without_face
-            work.result.detect_s += counts.detect_s
-            self.activity += len(frames[i : i + size])
-            work.result.process_s += counts.process_s
+            watch = self._watch(work, batch)
+            yield self._faces.run(frames, counted, rows, watch=watch), watch
+            self.activity += len(frames)
 
-    def _watch(self, work: _Work, batch: list[_Item]) -> FlickerWatch | None:
+    def _watch(self, work: _Work, batch: list[_Item]) -> _LateWatch | None:
         """What measures the flicker of a chunk, for one batch of its frames."""
-        owned, sources = work.task.owned, work.task.sources
-        if not (self._faces.replaces and owned):
-            return None
         if work.meter is None:
-            work.meter = FlickerMeter(sources[owned.start], sources[owned.stop - 1] + 1)
+            return None
         numbers = [
-            sources[item.position]
+            work.task.sources[item.position]
             for item in batch
             if item.frame is not None
             for _ in item.frame.pictures
         ]
-        return FlickerWatch(work.meter, tuple(numbers))
+        return _LateWatch(FlickerWatch(work.meter, tuple(numbers)))
 
     def _encode_loop(self) -> None:
         while (item := self._processed.get()) is not None:
-            work = item.work
+            work, frame = item.work, item.frame
             if work.dead:
                 continue
-            try:
-                started = time.perf_counter()
-                if item.frame is not None:
-                    self._encode(work, item.frame)
-                else:
-                    self._finish(work)
-                work.result.encode_s += time.perf_counter() - started
-                if item.frame is None:
+            if frame is not None:
+                self._timed(work, partial(self._encode, work, frame))
+            else:
+                self._ended.join()  # One chunk at a time holds a second encoder's memory.
+                self._ended.put(work)
+        self._ended.put(None)
+
+    def _finish_loop(self) -> None:
+        while (work := self._ended.get()) is not None:
+            self._timed(work, partial(self._finish, work))
+            if not work.dead:
+                with suppress(InvalidStateError):  # Nobody wants it any more.
                     work.future.set_result(work.result)
-            except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
-                work.fail(_chunk_error(work, "encoding", error))
+            self._ended.task_done()
+
+    def _timed(self, work: _Work, encode: Callable[[], None]) -> None:
+        """Do a part of encoding; its time is added up, its error is the chunk's."""
+        started = time.perf_counter()
+        try:
+            encode()
+        except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
+            work.fail(_chunk_error(work, "encoding", error))
+        finally:
+            work.result.encode_s += time.perf_counter() - started
 
     def _encode(self, work: _Work, frame: EditableFrame) -> None:
         if work.encoder is None:
-            if self._encoder is not None:
-                self._encoder.close()  # of a chunk that failed: sessions of hardware are few
+            self._make_room()
             work.encoder = self._encoder = ChunkEncoder(
                 self._setup.encoder, self._setup.output, self._setup.frame_rate
             )
@@ -303,6 +367,14 @@ class ChunkRenderer:
                 f"{path}: cannot be written ({error.strerror or error}); free space there"
             ) from error
 
+    def _make_room(self) -> None:
+        """See that no session of a hardware encoder is held beside the next one; there are few."""
+        if hardware_family(self._setup.encoder.encoder) is None:
+            return
+        self._ended.join()
+        if self._encoder is not None:
+            self._encoder.close()  # It may be that of a chunk that failed.
+
     def _finish(self, work: _Work) -> None:
         """Flush the encoder and write the chunk file."""
         if work.encoder is None:
@@ -311,6 +383,7 @@ class ChunkRenderer:
         result = work.result
         if work.meter is not None:
             result.flicker = work.meter.result()
+        result.notes += self._overheard.take()
         fields = {
             "chunk_index": work.task.chunk_index,
             "frame_start": work.task.frame_start,
@@ -343,15 +416,18 @@ def queue_frames(setup: RenderSetup) -> int:
     return max(2, min(_MAX_QUEUED, budget // (frame_bytes * _QUEUES)))
 
 
-def _take(source: queue.Queue[_Item | None], most: int) -> list[_Item] | None:
-    """Wait for one item and take what else is there; None at the end."""
+def _take(source: queue.Queue[_Item | None], most: int, *, full: bool) -> list[_Item] | None:
+    """Wait for one item and take what else is there; None at the end.
+
+    With `full` more is waited for, until there are `most` or a chunk ends.
+    """
     first = source.get()
     if first is None:
         return None
     items = [first]
-    while len(items) < most:
+    while len(items) < most and not (full and items[-1].frame is None):
         try:
-            item = source.get_nowait()
+            item = source.get(block=full)
         except queue.Empty:
             break
         if item is None:
@@ -359,6 +435,14 @@ def _take(source: queue.Queue[_Item | None], most: int) -> list[_Item] | None:
             break
         items.append(item)
     return items
+
+
+def _count(result: ChunkResult, counts: FaceCounts) -> None:
+    """Add what the face stage saw."""
+    result.faces += counts.faces
+    result.frames_without_face += counts.frames_without_face
+    result.detect_s += counts.detect_s
+    result.process_s += counts.process_s
 
 
 def _chunk_error(work: _Work, stage: str, error: Exception) -> Exception:

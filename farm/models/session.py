@@ -41,6 +41,7 @@ PROVIDERS: dict[str, str] = {
 """Short name to onnxruntime's name, best first."""
 
 MAX_BATCH = 32
+MOST_DEVICE_THREADS = 16
 _DEVICE_NAMES = {
     "tensorrt": "cuda",
     "cuda": "cuda",
@@ -124,7 +125,7 @@ def choose_provider(asked: str | None) -> str:
 def execution_threads(provider: str, cores: int) -> int:
     """Threads that a worker with `cores` cores gives to its networks."""
     if provider in ("cuda", "tensorrt"):
-        return max(1, min(cores, 16))
+        return max(1, min(cores, MOST_DEVICE_THREADS))
     if provider in ("directml", "rocm", "migraphx"):
         return 1
     return max(4, cores - 2)

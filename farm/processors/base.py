@@ -2,7 +2,8 @@
 
 A processor is a small class that is found by name through the entry point group
 `facefarm.processors`. It is checked on the driver before anything starts, started once per worker,
-and then given batches of frames with their faces, which it edits in place.
+and then given batches of frames with their faces, which it edits in place. Where its class says
+`concurrent = True`, two threads may call `process` at a time, which keeps a GPU busy.
 Not for: detection (runs once per frame for all processors) or decoding and encoding.
 """
 

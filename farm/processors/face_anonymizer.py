@@ -32,6 +32,7 @@ class FaceAnonymizer:
     name: ClassVar[str] = "face_anonymizer"
     needs_source: ClassVar[bool] = False
     needs_landmarks: ClassVar[bool] = False
+    concurrent: ClassVar[bool] = True
     fails_closed: ClassVar[bool] = True
 
     def __init__(self) -> None:

@@ -56,6 +56,7 @@ class FaceEnhancer:
     name: ClassVar[str] = "face_enhancer"
     needs_source: ClassVar[bool] = False
     needs_landmarks: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
     fails_closed: ClassVar[bool] = False
 
     def __init__(self) -> None:

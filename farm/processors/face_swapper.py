@@ -74,6 +74,7 @@ class FaceSwapper:
     name: ClassVar[str] = "face_swapper"
     needs_source: ClassVar[bool] = True
     needs_landmarks: ClassVar[bool] = True
+    concurrent: ClassVar[bool] = True
     fails_closed: ClassVar[bool] = False
 
     def __init__(self) -> None:

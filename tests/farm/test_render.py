@@ -26,9 +26,10 @@ from tests.rendering import ONE_FRAME_S, Job, blocks_of, job_for, serial_md5s, s
 class Stage:
     """Stands in for the face stage: notes batches, and fails at one frame."""
 
-    def __init__(self, fail_at: int | None = None) -> None:
+    def __init__(self, fail_at: int | None = None, lanes: int = 1) -> None:
         self.idle = False
         self.replaces = False
+        self.lanes, self.batch = lanes, 32
         self.batches: list[int] = []
         self._fail_at = fail_at
         self._seen = 0
