@@ -12,6 +12,7 @@ from typing import Annotated, Any
 from farm.command import CommandResult
 from farm.environment import check_environment
 from farm.errors import DamagedSource
+from farm.face_map import with_map
 from farm.image_names import is_image, is_image_set
 from farm.manifest import build_manifest, manifest_path, write_manifest
 from farm.observer import RenderObserver
@@ -70,6 +71,7 @@ def _render(
 ) -> tuple[RenderReport, dict[str, Any]]:
     """Render, and write the manifest."""
     check_environment()
+    settings = with_map(settings)
     check_render(settings)
     if span is None and is_image_set(settings.target):
         from farm.image_set import render_images

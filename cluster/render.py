@@ -22,6 +22,7 @@ from farm.chunk_task import ChunkResult
 from farm.content import refusal
 from farm.decide import FaceDecision, check_processors
 from farm.errors import ContentError, EncoderError, InputError, Interrupted
+from farm.face_map import with_map
 from farm.faces.casting import CastRows
 from farm.image_names import is_sequence
 from farm.job_folder import JobFolder
@@ -61,7 +62,8 @@ def render_video(
         FarmError: The job cannot be done; nothing is under the output's name.
     """
     with PeakMemory() as peak:
-        render = _Render(for_images(settings), observer, span, stop or StopRequest(), peak)
+        asked = for_images(with_map(settings))
+        render = _Render(asked, observer, span, stop or StopRequest(), peak)
         return render.run(runtime)
 
 

@@ -9,30 +9,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-from av.video.frame import VideoFrame
-from numpy.typing import NDArray
-
 from farm.errors import SettingsError
-from farm.face_settings import AnalysisSettings, FaceOrder, FaceSelector, SelectionSettings
+from farm.face_map import MapEntry, read_map
+from farm.face_settings import AnalysisSettings, FaceSelector, SelectionSettings
 from farm.faces.cascade import NOTE as CASCADE_NOTE
-from farm.faces.casting import in_order
-from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
-from farm.faces.recognise import Recogniser
-from farm.faces.source import source_embedding
+from farm.faces.detect import choose_detector, choose_model
 from farm.faces.table_file import TableDocument, read_table
-from farm.media.frame import EditableFrame
+from farm.looker import Looker
 from farm.media.index import VideoIndex
-from farm.media.layout import editable_pix_fmt
-from farm.media.listing import shown_frames
 from farm.models.session import PROVIDERS, choose_provider
 from farm.models.store import ModelFile, ModelStore
-from farm.process import AnalysisJob, FaceJob, load_processors, open_recogniser
+from farm.process import AnalysisJob, FaceJob, load_processors
 from farm.processors.base import FrameProcessor
 from farm.processors.models import model_kinds
 from farm.processors.registry import needs_faces
 from farm.settings import ProcessorSettings
-from farm.who import NOBODY_NOTE, Wanted
+from farm.who import NOBODY_NOTE, Person, Wanted
 
 _REPORT_EVERY = 10
 SELECTION, ANALYSIS = SelectionSettings(), AnalysisSettings()
@@ -140,7 +132,10 @@ class _Decider:
         self._landmarks = any(p.needs_landmarks for p in processors)
         self._chooses = self._landmarks and not job.settings.many_faces
         """Whether somebody must say whom to work on."""
-        self._in_advance = analysis.is_asked or (self._chooses and selection.needs_table)
+        known = None if selection.map_faces is None else read_map(selection.map_faces)
+        self._entries = known.entries if known is not None else ()
+        asked = analysis.is_asked or (self._chooses and selection.needs_table)
+        self._in_advance = asked and self._table is None
         self._detect_every = analysis.detect_every
         self._context = job.context(threads)
 
@@ -154,61 +149,48 @@ class _Decider:
         """Check processors and models, and look at sources and references."""
         for processor in self._processors:
             processor.check(self._context)
-        job, settings = self._job, self._job.settings
+        kinds = model_kinds([p.name for p in self._processors], self._job.settings)
+        files = [models.find(kind) for kind in kinds]
         if not any(needs_faces(p) for p in self._processors):
-            kinds = model_kinds([p.name for p in self._processors], settings)
-            found = [models.find(kind) for kind in kinds]
-            return _decision(job, "none", found, self._processors, ())
-        wants_source = any(p.needs_source for p in self._processors)
-        shows = self._selection.reference_faces if self._chooses else ()
-        detects = self._table is None or wants_source or bool(shows)
-        files = _model_files(self._processors, settings, models, self._landmarks, detects)
-        detector = self._detector(models) if detects else None
-        name = "the face table" if self._table is not None else getattr(detector, "name", "none")
-        notes = [CASCADE_NOTE] if name == "cascade" else []
+            return _decision(self._job, "none", files, self._processors, ())
+        job, looker, notes = self._job, self._looker(models), []
+        if any(p.needs_source for p in self._processors):
+            job = self._with_sources(job, looker, sources)
+        people = self._people(looker) if self._chooses else ()
         recognises = self._chooses and self._table is None
-        references: tuple[tuple[float, ...], ...] = ()
-        if wants_source or recognises or shows:
-            assert detector is not None
-            files.append(models.find("recognizer"))
-            recogniser = open_recogniser(models, self._context.sessions)
-            if wants_source:
-                which = self._selection.source_face
-                embedding = source_embedding(sources, detector, recogniser, number=which)
-                job = replace(job, source_embedding=_floats(embedding))
-            references = tuple(
-                _floats(
-                    source_embedding(
-                        [path],
-                        detector,
-                        recogniser,
-                        option="--reference-face",
-                        number=self._selection.source_face,
-                    )
-                )
-                for path in shows
-            )
-            if recognises and not references and not self._in_advance:
-                references = _reference(
-                    index, detector, recogniser, self._selection.order, progress
-                )
+        if not self._in_advance and recognises:
+            references = [each.reference for each in people if each.reference is not None]
+            if not references:
+                references = list(looker.first_person(index, self._selection.order, progress))
                 notes += [] if references else [NOBODY_NOTE]
-        reads = self._in_advance or self._table is not None
+            job = replace(job, references=tuple(references))
         job = replace(
             job,
-            references=() if reads else references,
-            reads_table=reads,
+            reads_table=self._in_advance or self._table is not None,
             analysis=self._analysis(recognises) if self._in_advance else None,
         )
-        decision = _decision(job, name, files, self._processors, tuple(notes))
-        return replace(decision, table=self._table, wanted=self._wanted(references))
+        if self._table is None:
+            looker.load(recognises=recognises)
+        name = "the face table" if self._table is not None else looker.detector_name
+        notes += [CASCADE_NOTE] if looker.detector_name == "cascade" else []
+        decision = _decision(job, name, [*files, *looker.files], self._processors, tuple(notes))
+        return replace(
+            decision,
+            table=self._table,
+            wanted=Wanted(
+                everyone=not self._chooses,
+                people=people,
+                least_likeness=self._selection.least_likeness,
+            ),
+        )
 
-    def _detector(self, models: ModelStore) -> FaceDetector:
-        return choose_detector(
+    def _looker(self, models: ModelStore) -> Looker:
+        return Looker(
             self._job.settings.detector,
             models,
             self._context.sessions,
             needs_landmarks=self._landmarks,
+            number=self._selection.source_face,
         )
 
     def _analysis(self, recognises: bool) -> AnalysisJob:
@@ -218,16 +200,43 @@ class _Decider:
             recognises=recognises,
         )
 
-    def _wanted(self, references: tuple[tuple[float, ...], ...]) -> Wanted:
-        """Who is meant, for a job that reads a table."""
+    def _with_sources(self, job: FaceJob, looker: Looker, sources: Sequence[Path]) -> FaceJob:
+        """The job with the embeddings of all who are put in."""
+        groups = [each.sources for each in self._entries] or [tuple(sources)]
+        first, *more = [looker.embedding(group, "--source") for group in groups]
+        return replace(job, source_embedding=first, more_sources=tuple(more))
+
+    def _people(self, looker: Looker) -> tuple[Person, ...]:
+        """Who is looked for."""
         selection = self._selection
-        return Wanted(
-            everyone=not self._chooses,
-            references=references,
-            least_likeness=selection.least_likeness,
-            order=selection.order,
-            at_s=selection.reference_at,
-            number=selection.reference_number,
+        if self._entries:
+            return tuple(self._mapped(i, each, looker) for i, each in enumerate(self._entries))
+        if selection.reference_faces:
+            return tuple(
+                Person(
+                    asked=f"--reference-face {path}",
+                    reference=looker.embedding([path], "--reference-face"),
+                )
+                for path in selection.reference_faces
+            )
+        at_s = selection.reference_at
+        asked = "--face-selector one" if at_s is None else f"--reference-at {at_s:g}"
+        number = selection.reference_number
+        return (Person(asked=asked, order=selection.order, at_s=at_s, number=number),)
+
+    def _mapped(self, place: int, entry: MapEntry, looker: Looker) -> Person:
+        """Who an entry of a map of faces means."""
+        reference = None
+        if entry.references:
+            reference = looker.embedding(entry.references, "reference")
+        return Person(
+            asked=entry.where,
+            source=place,
+            reference=reference,
+            person=entry.person,
+            order=entry.order,
+            at_s=entry.at_s,
+            number=entry.number,
         )
 
 
@@ -261,54 +270,6 @@ def licence_notes(files: Sequence[ModelFile]) -> tuple[str, ...]:
     """Return what is to be said of the licences of a job's models."""
     names = [file.name for file in files if file.is_non_commercial]
     return (f"for non-commercial use only, by its models: {', '.join(names)}",) if names else ()
-
-
-def _model_files(
-    processors: Sequence[FrameProcessor],
-    settings: ProcessorSettings,
-    models: ModelStore,
-    landmarks: bool,
-    detects: bool,
-) -> list[ModelFile]:
-    """Return the files of detector and processors, fetched where they are missing."""
-    files = [models.find(kind) for kind in model_kinds([p.name for p in processors], settings)]
-    if not detects:
-        return files
-    detector = choose_model(settings.detector, models, needs_landmarks=landmarks)
-    return files if detector is None else [*files, detector]
-
-
-def _reference(
-    index: VideoIndex,
-    detector: FaceDetector,
-    recogniser: Recogniser,
-    order: FaceOrder,
-    progress: Callable[[int], None],
-) -> tuple[tuple[float, ...], ...]:
-    """Return the embedding of the first face, by order, of the first frame that has one."""
-    for number, frame in enumerate(shown_frames(index)):
-        editable = _editable(index, frame)
-        faces = detect_faces(detector, [editable])[0]
-        if number % _REPORT_EVERY == 0:
-            progress(number)
-        for face in in_order(faces, order):
-            vector = recogniser.embed(editable, [face])[0]
-            if vector is not None:
-                return (_floats(vector),)
-    return ()
-
-
-def _editable(index: VideoIndex, frame: VideoFrame) -> EditableFrame:
-    stream = index.stream
-    ready = frame.reformat(format=editable_pix_fmt(frame.format.name))
-    return EditableFrame(
-        ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
-    )
-
-
-def _floats(vector: NDArray[np.float32]) -> tuple[float, ...]:
-    """Return an embedding as plain numbers, which cross processes and can be hashed."""
-    return tuple(float(value) for value in vector)
 
 
 def decide_analysis(

@@ -121,6 +121,14 @@ class SelectionSettings:
             high=1000,
         ),
     ] = None
+    map_faces: Annotated[
+        Path | None,
+        Option(
+            metavar="FILE",
+            unset="none",
+            help="TOML file that says which source goes onto whom; `facefarm faces` writes one.",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -135,6 +143,8 @@ class SelectionSettings:
             raise SettingsError(
                 f"--face-selector {self.selector.value}: takes no reference; leave it out"
             )
+        if self.map_faces is not None and (refers or self.selector is not None):
+            raise SettingsError("--map-faces: says whom to work on; leave the other selectors out")
 
     @property
     def kind(self) -> FaceSelector:
@@ -147,7 +157,7 @@ class SelectionSettings:
     @property
     def needs_table(self) -> bool:
         """Whether the whole clip must be known to say who is meant."""
-        return self.reference_at is not None
+        return self.reference_at is not None or self.map_faces is not None
 
     @property
     def least_likeness(self) -> float:

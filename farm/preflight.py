@@ -40,6 +40,8 @@ def check_render(settings: RenderSettings) -> None:
         check_input(settings.target, "-t/--target")
     check_sources(settings.sources, [n for n in names if load_processor(n).needs_source])
     _check_selection(settings.selection)
+    if several or is_image(settings.target):
+        _refuse_for_images(settings)
     if several:
         check_image_outputs(settings)
     else:
@@ -50,6 +52,19 @@ def check_render(settings: RenderSettings) -> None:
     if (several or is_image(settings.target)) and frame_maker(names) is not None:
         raise SettingsError("--frame-processor: an image has no frames to make others between")
     check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
+
+
+def _refuse_for_images(settings: RenderSettings) -> None:
+    """Refuse what only a clip has."""
+    selection = settings.selection
+    for name, asked in (
+        ("--map-faces", selection.map_faces is not None),
+        ("--faces", selection.faces is not None),
+        ("--reference-at", selection.reference_at is not None),
+        ("--detect-every, --fill-gaps and --smooth-landmarks", settings.analysis.is_asked),
+    ):
+        if asked:
+            raise SettingsError(f"{name}: for videos, not for images")
 
 
 def _check_selection(selection: SelectionSettings) -> None:

@@ -5,14 +5,15 @@ Not for: jobs that find their faces while they render (`farm.process`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from farm.errors import InputError
 from farm.face_settings import FaceOrder
-from farm.faces.casting import Casting, cast_alike, cast_track, track_at
-from farm.faces.table import FaceTable
+from farm.faces.casting import Casting, Role, cast_alike, cast_track, track_at
+from farm.faces.table import FaceTable, Track
 
 NOBODY_NOTE = "no frame shows a face: the pictures stay as they are"
 NOBODY_ALIKE_NOTE = "nobody in the clip is like the reference: the pictures stay as they are"
@@ -20,9 +21,28 @@ UNKNOWN_NOTE = (
     "the face table does not know who its faces are: only the track that is meant is worked on; "
     "`facefarm analyze --recognize` makes one that does"
 )
-
 _MOST_GAPS = 5
+
 FrameAt = Callable[[float], int]
+"""The source frame that is on screen at a second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody who is looked for: like a reference, by number, or by a place in a frame."""
+
+    asked: str
+    """What messages call it."""
+    source: int = 0
+    """Whose face they get: a place among the job's sources."""
+    reference: tuple[float, ...] | None = None
+    """[512] unit length."""
+    person: int | None = None
+    """As the face table numbers people."""
+    order: FaceOrder = FaceOrder.LARGEST
+    at_s: float | None = None
+    """Second of the frame; None for the first frame with so many faces."""
+    number: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,35 +50,71 @@ class Wanted:
     """Who is meant."""
 
     everyone: bool = False
-    references: tuple[tuple[float, ...], ...] = ()
-    """Embeddings of people; where there are none, a place in a frame says who is meant."""
+    people: tuple[Person, ...] = ()
     least_likeness: float
-    order: FaceOrder
-    at_s: float | None = None
-    """Second of the frame; None for the first frame with so many faces."""
-    number: int = 1
 
 
 def cast(wanted: Wanted, table: FaceTable, frame_at: FrameAt) -> tuple[Casting, tuple[str, ...]]:
     """Decide who is worked on, and say what is odd about it.
 
+    Where a track may be several of the people, it is the one that was named by number or place
+    before one that it only is like.
+
     Raises:
-        InputError: There is no such face at the time that was asked for.
+        InputError: There is no such face or person.
     """
     if wanted.everyone:
         return Casting(everyone=True), ()
-    if wanted.references:
-        people = np.array(wanted.references, np.float32)
-        roles = cast_alike(table.tracks, people, wanted.least_likeness)
-        return Casting(roles=roles), () if roles else (NOBODY_ALIKE_NOTE,)
-    asked = f"--reference-at {wanted.at_s:g}" if wanted.at_s is not None else "--face-selector one"
-    frame = None if wanted.at_s is None else frame_at(wanted.at_s)
-    chosen = track_at(table, frame, wanted.order, wanted.number, asked)
+    roles = _alike(wanted, table.tracks)
+    notes: list[str] = []
+    for place, person in enumerate(wanted.people):
+        if person.reference is None:
+            found, odd = _named(person, table, frame_at, wanted.least_likeness)
+            notes += odd
+            roles |= {
+                number: replace(role, reference=place, source=person.source)
+                for number, role in found.items()
+            }
+    if not roles and not notes:
+        notes.append(NOBODY_ALIKE_NOTE if table.tracks else NOBODY_NOTE)
+    return Casting(roles=roles), tuple(notes)
+
+
+def _alike(wanted: Wanted, tracks: Sequence[Track]) -> dict[int, Role]:
+    """Roles of the tracks that are like somebody."""
+    places = [i for i, each in enumerate(wanted.people) if each.reference is not None]
+    if not places:
+        return {}
+    people = np.array([wanted.people[i].reference for i in places], np.float32)
+    found = cast_alike(tracks, people, wanted.least_likeness)
+    return {
+        number: replace(
+            role,
+            reference=places[role.reference],
+            source=wanted.people[places[role.reference]].source,
+        )
+        for number, role in found.items()
+    }
+
+
+def _named(
+    person: Person, table: FaceTable, frame_at: FrameAt, least: float
+) -> tuple[dict[int, Role], list[str]]:
+    """Roles of the tracks of somebody who has a number or a place, and what is odd about it."""
+    if person.person is not None:
+        mine = [track for track in table.tracks if track.person == person.person]
+        if not mine:
+            known = sorted({t.person for t in table.tracks if t.person is not None})
+            there = f"people 1 to {known[-1]}" if known else "no people: analyze --recognize"
+            raise InputError(f"{person.asked}: no person {person.person}; the table has {there}")
+        return {track.track: Role(reference=0) for track in mine}, []
+    frame = None if person.at_s is None else frame_at(person.at_s)
+    chosen = track_at(table, frame, person.order, person.number, person.asked)
     if chosen is None:
-        return Casting(), (NOBODY_NOTE,)
-    known = chosen.embedding is not None or chosen.person is not None
-    roles = cast_track(table.tracks, chosen, wanted.least_likeness)
-    return Casting(roles=roles), () if known or len(table.tracks) == 1 else (UNKNOWN_NOTE,)
+        return {}, [NOBODY_NOTE]
+    known_face = chosen.embedding is not None or chosen.person is not None
+    odd = [] if known_face or len(table.tracks) == 1 else [UNKNOWN_NOTE]
+    return cast_track(table.tracks, chosen, least), odd
 
 
 def gap_notes(table: FaceTable) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
 
 from cluster.analyze import analyze_video
@@ -23,11 +24,14 @@ from tests.faces.moving import Place, swaying, textured_pictures, write_clip
 from tests.faces.pictures import gray_picture
 from tests.media_maker import serial_decode
 from tests.model_maker import (
+    COLOURS_BGR,
     draw_face,
+    embedding_of,
     make_arcface,
     make_enhancer,
     make_inswapper,
     make_scrfd,
+    swap_colour,
 )
 
 pytestmark = pytest.mark.ray
@@ -186,3 +190,32 @@ def test_one_person_is_worked_on_throughout_wherever_they_are(
     source, output = md5s(folder / "clip.mkv"), md5s(tmp_path / "right.mkv")
     same = [i for i, (one, other) in enumerate(zip(source, output, strict=True)) if one == other]
     assert same == list(range(20, 26))
+
+
+def test_a_map_puts_several_sources_onto_several_people(
+    runtime: RayRuntime, folder: Path, tmp_path: Path
+) -> None:
+    other = gray_picture()
+    draw_face(other, (100, 60, 200, 160), "cyan")
+    cv2.imwrite(str(tmp_path / "other.png"), other)
+    (tmp_path / "map.toml").write_text(
+        f"""
+[[map]]
+source = "{folder / "me.png"}"
+at = 0.0
+order = "left-to-right"
+[[map]]
+source = "other.png"
+at = 0.0
+order = "right-to-left"
+"""
+    )
+    selection = SelectionSettings(map_faces=tmp_path / "map.toml", distance=0.5)
+    output = tmp_path / "out.mkv"
+    render(runtime, folder, output, "face_swapper", selection=selection, sources=())
+    colours = [swap_colour(embedding_of(COLOURS_BGR[name])) for name in ("yellow", "cyan")]
+    left, top, side = swaying(0)
+    middles = [(left + side // 2, top + side // 2), (280 + 30, 40 + 30)]
+    picture = next(iter(serial_decode(output))).to_ndarray(format="bgr24")
+    for (x, y), colour in zip(middles, colours, strict=True):
+        assert np.abs(picture[y, x].astype(int) - np.array(colour)).max() < 12

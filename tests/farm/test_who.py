@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from farm.errors import InputError
-from farm.face_settings import FaceOrder
 from farm.report import Gap
-from farm.who import NOBODY_ALIKE_NOTE, NOBODY_NOTE, UNKNOWN_NOTE, Wanted, cast, gap_notes
+from farm.who import NOBODY_ALIKE_NOTE, NOBODY_NOTE, UNKNOWN_NOTE, Person, Wanted, cast, gap_notes
 from tests.faces.tables import table_of, track_of
 
 BOX, OTHER = (10.0, 10.0, 40.0, 40.0), (200.0, 60.0, 300.0, 160.0)
@@ -17,8 +16,10 @@ UNKNOWN = track_of(2, [1, 2], [OTHER, OTHER])
 
 
 def wanted(**changes: Any) -> Wanted:
-    values: dict[str, Any] = {"least_likeness": 0.3, "order": FaceOrder.LARGEST}
-    return Wanted(**(values | changes))
+    """One person is looked for, as the changes say."""
+    at_s = changes.get("at_s")
+    asked = "--face-selector one" if at_s is None else f"--reference-at {at_s:g}"
+    return Wanted(people=(Person(asked=asked, **changes),), least_likeness=0.3)
 
 
 def at_frame(second: float) -> int:
@@ -26,17 +27,17 @@ def at_frame(second: float) -> int:
 
 
 def test_everyone_needs_no_reference() -> None:
-    casting, notes = cast(wanted(everyone=True), table_of(KNOWN), at_frame)
+    casting, notes = cast(Wanted(everyone=True, least_likeness=0.3), table_of(KNOWN), at_frame)
     assert casting.everyone
     assert notes == ()
 
 
 def test_the_tracks_like_a_reference_are_cast_or_nobody_and_that_is_said() -> None:
     table = table_of(KNOWN, UNKNOWN)
-    casting, notes = cast(wanted(references=(EMBEDDING,)), table, at_frame)
+    casting, notes = cast(wanted(reference=EMBEDDING), table, at_frame)
     assert (set(casting.roles), notes) == ({1}, ())
     stranger = (0.0, 1.0, *[0.0] * 510)
-    casting, notes = cast(wanted(references=(stranger,)), table, at_frame)
+    casting, notes = cast(wanted(reference=stranger), table, at_frame)
     assert (casting.roles, notes) == ({}, (NOBODY_ALIKE_NOTE,))
 
 
@@ -63,3 +64,32 @@ def test_stretches_where_somebody_vanishes_are_said_the_first_ones_by_their_fram
     (note,) = gap_notes(replace(table_of(), gaps=gaps))
     assert note.startswith("a face vanishes and returns 7 times: look at frames 0 to 3, 10 to 13")
     assert note.endswith("40 to 43 and 2 more")
+
+
+def test_a_person_is_meant_by_their_number_and_gets_their_source() -> None:
+    from dataclasses import replace
+
+    again = track_of(3, [5], [OTHER], person=1)
+    table = table_of(replace(KNOWN, person=1), replace(UNKNOWN, person=2), again)
+    people = (
+        Person(asked="map[0]", person=2, source=0),
+        Person(asked="map[1]", person=1, source=1),
+    )
+    casting, notes = cast(Wanted(people=people, least_likeness=0.3), table, at_frame)
+    assert {number: role.source for number, role in casting.roles.items()} == {1: 1, 2: 0, 3: 1}
+    assert notes == ()
+    with pytest.raises(InputError, match="x: no person 7; the table has people 1 to 2"):
+        cast(_seven(), table, at_frame)
+
+
+def _seven() -> Wanted:
+    return Wanted(people=(Person(asked="x", person=7),), least_likeness=0.3)
+
+
+def test_a_place_stands_before_a_likeness() -> None:
+    people = (
+        Person(asked="map[0]", reference=EMBEDDING, source=0),
+        Person(asked="map[1]", at_s=0.0, source=1),
+    )
+    casting, _ = cast(Wanted(people=people, least_likeness=0.3), table_of(KNOWN), at_frame)
+    assert casting.roles[1].source == 1
