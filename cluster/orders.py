@@ -12,8 +12,9 @@ from farm.chunk_task import RenderSetup
 from farm.job_folder import JobFolder
 from farm.marks.still import signing_files
 from farm.media.final import FinishRequest
+from farm.media.untouched import CopyRange, copy_ranges
 from farm.models.session import MOST_DEVICE_THREADS, batch_size
-from farm.settings import RenderSettings
+from farm.settings import EncodeOn, RenderSettings
 from scheduler.workers import MOST_DECODE_THREADS
 
 
@@ -62,6 +63,7 @@ def finish_request(
         encode_on=plan.encoding.encode_on,
         keep_audio=settings.keep_audio,
         private=plan.faces.private,
+        copies=_copies(settings, plan),
         strip_metadata=settings.strip_metadata,
         ffmpeg=settings.ffmpeg,
         verify=settings.verify,
@@ -70,3 +72,11 @@ def finish_request(
         signing=signing_files(settings),
         work_dir=folder.make_final_dir(),
     )
+
+
+def _copies(settings: RenderSettings, plan: JobPlan) -> tuple[CopyRange, ...]:
+    """What may keep the source's own packets."""
+    if not settings.copy_untouched or plan.encoding.encode_on is EncodeOn.FINAL:
+        return ()
+    chunks = [(chunk.frame_start, chunk.frame_stop) for chunk in plan.chunks]
+    return copy_ranges(plan.index, plan.frames, plan.encoder, plan.output, chunks)

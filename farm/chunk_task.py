@@ -115,6 +115,8 @@ class ChunkResult:
     detect_s: float = 0.0
     process_s: float = 0.0
     encode_s: float = 0.0
+    touched: int = 0
+    """Frames of which a processor changed a pixel."""
     bytes: int = 0
     content: ContentScore = field(default_factory=ContentScore)
     """Of the source frames that the content filter looked at."""

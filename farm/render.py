@@ -353,6 +353,7 @@ class ChunkRenderer:
             picture = self._scaler.scale(picture)
         work.packets += work.encoder.encode(picture, work.result.frames)
         work.result.frames += 1
+        work.result.touched += frame.touched
         self.activity += 1
 
     def _keep(self, folder: Path, task: ChunkTask, position: int, frame: EditableFrame) -> None:

@@ -31,6 +31,7 @@ def chunk_info(setup: RenderSetup, result: ChunkResult) -> dict[str, object]:
     return {
         "request": setup.request,
         "faces": result.faces,
+        "touched": result.touched,
         "frames_without_face": result.frames_without_face,
         "corrupt": result.corrupt,
         "provider": setup.faces.provider,

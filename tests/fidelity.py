@@ -351,6 +351,24 @@ ROWS: tuple[Row, ...] = (
         settings={"strip_metadata": True},
         shows="--strip-metadata",
     ),
+    Row(
+        name="plain.mp4",
+        settings={"copy_untouched": True, "video_quality": 30},
+        shows="--copy-untouched, everywhere, at quality 30",
+        said="60 of 60 frames keep",
+    ),
+    Row(
+        name="hevc_closed_gop.mp4",
+        settings=_X265 | {"copy_untouched": True, "video_quality": 30},
+        shows="--copy-untouched, HEVC",
+        said="60 of 60 frames keep",
+    ),
+    Row(
+        name="h264_open_gop.mp4",
+        settings={"copy_untouched": True},
+        shows="--copy-untouched where groups are open",
+        said="frames keep",
+    ),
     Row(name="faces.mp4", shows="covered faces", faces=1),
     Row(name="faces_rot90.mp4", shows="covered faces, rotated", faces=1),
     Row(name="faces_hlg.mkv", suffix=".mkv", settings=_FFV1, shows="covered faces, HLG", faces=1),
@@ -369,3 +387,17 @@ ROWS: tuple[Row, ...] = (
         faces=2,
     ),
 )
+
+
+def row_for(path: Path, pix_fmt: str) -> Row:
+    """The row of a file that is not in the registry: rendered as it can be kept best."""
+    rgb = pix_fmt.startswith(("rgb", "bgr", "gbr", "argb", "pal"))
+    wide = rgb or "a" in pix_fmt.removeprefix("gray") or path.suffix in (".webm", ".mkv")
+    return Row(
+        name=path.name,
+        suffix=".mkv" if wide else ".mp4",
+        settings=_FFV1 if wide else {},
+        shows=path.stem.replace("_", " "),
+        untimed=path.suffix in (".264", ".avi"),
+        changed=frozenset({"tags"}) if rgb else frozenset(),
+    )

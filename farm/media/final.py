@@ -51,6 +51,7 @@ from farm.media.sequence import write_sequence
 from farm.media.stream import StreamParameters
 from farm.media.stream_cut import cut_source
 from farm.media.timing import FrameTimes, TimeRange
+from farm.media.untouched import CopyRange, is_copied, with_copies
 from farm.media.verify import Expected, verify
 from farm.settings import EncodeOn, VerifyLevel
 
@@ -81,6 +82,8 @@ class FinishRequest:
     """Whether the frames are a stretch (a preview) that the source's other streams do not fit."""
     private: bool = False
     """Whether covers, other video tracks and attachments are left out."""
+    copies: tuple[CopyRange, ...] = ()
+    """Stretches that may keep the source's own packets; empty where that was not asked for."""
     strip_metadata: bool = False
     """Whether tags and data tracks that tell place and device are left out."""
     verify: VerifyLevel = VerifyLevel.QUICK
@@ -177,6 +180,7 @@ def _finish(
         parts = whole.parts() if whole else encode_whole(chunks, order, progress)
         scratch.extend(parts)
         chunks = read_chunks(parts, len(request.times))
+    chunks, copied = _with_copies(request, chunks, scratch)
     encoded = time.monotonic()
     mark = Mark(altered_by=request.altered_by).after(mark_of_source(request.source))
     task, joined = _joined(request, rules, binary, chunks, temporary, scratch, mark)
@@ -184,17 +188,38 @@ def _finish(
     unmarked = embed_mark(temporary, mark)
     _sign(request, temporary, mark)
     muxed = time.monotonic()
-    verify(temporary, _expected(request, task, chunks, joined), request.verify)
+    level = VerifyLevel.FULL if copied else request.verify
+    verify(temporary, _expected(request, task, chunks, joined), level)
     digest = _sha256(temporary)
     size = temporary.stat().st_size
     _put_in_place(temporary, request)
     return FinishReport(
         output_bytes=size,
         output_sha256=digest,
-        notes=(*_notes(request, task), *([unmarked] if unmarked else [])),
+        notes=(*_notes(request, task), *([unmarked] if unmarked else []), *copied),
         encode_s=encoded - began,
         final_s=muxed - encoded,
         verify_s=time.monotonic() - muxed,
+    )
+
+
+def _with_copies(
+    request: FinishRequest, chunks: tuple[Chunk, ...], scratch: list[Path]
+) -> tuple[tuple[Chunk, ...], tuple[str, ...]]:
+    """Put the source's own packets in where that was asked for and shows nothing."""
+    if not request.copies:
+        return chunks, ()
+    made = with_copies(
+        chunks, request.copies, request.source, request.video_stream_index, request.work_dir
+    )
+    copied = [each for each in made if is_copied(each.header)]
+    scratch.extend(each.path for each in copied)
+    frames = sum(each.header.frame_count for each in copied)
+    if not copied:
+        return chunks, ("--copy-untouched: no stretch could be copied; all is encoded",)
+    return made, (
+        f"{frames} of {len(request.times)} frames keep the source's own packets "
+        f"({len(copied)} of {len(chunks)} chunks)",
     )
 
 
@@ -270,6 +295,7 @@ def _joined(
         timescale=joined.times.timescale,
         shift=shift,
         strip_metadata=request.strip_metadata,
+        in_band=any(is_copied(each.header) for each in chunks),
         altered_by=request.altered_by,
         mark_tags=tags_for(temporary, mark),
         last_packet=int(joined.times.pts.argmax()),

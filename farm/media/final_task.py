@@ -85,6 +85,8 @@ class FinalTask:
     timescale: int
     shift: Fraction
     """Seconds that the joined video was moved by; the source's other streams go along."""
+    in_band: bool
+    """Whether parameter sets change in mid-stream, because some packets are the source's."""
     strip_metadata: bool
     """Whether tags that tell place and device are left out."""
     altered_by: tuple[str, ...]
@@ -214,7 +216,10 @@ def _options(task: FinalTask) -> dict[str, str | None]:
         options["movflags"] = flags
         options["video_track_timescale"] = str(task.timescale)
         options["movie_timescale"] = str(task.timescale)
-        if task.choice.codec == "hevc":
+        if task.in_band:
+            # Players are told that parameter sets change on the way.
+            options["tag:v:0"] = "hev1" if task.choice.codec == "hevc" else "avc3"
+        elif task.choice.codec == "hevc":
             options["tag:v:0"] = "hvc1"
     if rules.muxer == "mpegts":
         from_ts = task.facts.format_names == "mpegts"

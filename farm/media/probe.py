@@ -82,7 +82,13 @@ def main_video_stream(container: InputContainer, path: Path, chosen: int | None)
     if not videos:
         raise MediaError(f"{path}: has no video stream; give a file with moving pictures")
     default = [s for s in videos if s.disposition & _DEFAULT] or videos
-    return max(default, key=lambda s: (s.width or 0) * (s.height or 0))
+    return max(default, key=_area)
+
+
+def _area(stream: VideoStream) -> int:
+    """Pixels of a picture; 0 where nobody knows the codec."""
+    context = stream.codec_context
+    return 0 if context is None else (context.width or 0) * (context.height or 0)
 
 
 def check_video(path: Path, video_stream: int | None) -> None:

@@ -101,3 +101,13 @@ def test_no_packet_before_the_first_frame_stops_the_search(
     path = tmp_path / "begins_inside_a_gop.ts"
     path.write_bytes(b"".join(packets[:3] + packets[len(packets) // 8 :]))
     assert read_parameters(path, 0).pix_fmt == "yuv420p"
+
+
+def test_a_stream_of_a_codec_that_nobody_knows_is_refused(
+    media_studio: Studio, tmp_path: Path
+) -> None:
+    content = media_studio.path("no_audio.mp4").read_bytes()
+    path = tmp_path / "strange.mp4"
+    path.write_bytes(content.replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
+    with pytest.raises(MediaError, match="no decoder"):
+        check_video(path, None)

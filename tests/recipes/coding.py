@@ -54,6 +54,11 @@ RECIPES: tuple[Recipe, ...] = (
         f"{_QUIET}:keyint=12:min-keyint=12:scenecut=0:open-gop=1:bframes=3:b-adapt=0",
     ),
     encoded(
+        "hevc_closed_gop.mp4", *_X265, "-pix_fmt", "yuv420p",
+        "-x265-params",
+        f"{_QUIET}:keyint=12:min-keyint=12:scenecut=0:open-gop=0:bframes=3:b-adapt=0",
+    ),
+    encoded(
         "prores.mov", "-c:v", "prores_ks", "-profile:v", "3", "-pix_fmt", "yuv422p10le", frames=15
     ),
     encoded("png.mov", "-c:v", "png", "-pix_fmt", "rgb24", frames=15),

@@ -25,9 +25,9 @@ def face_box(number: int) -> tuple[int, int, int, int]:
     return left + 2 * number, top, right + 2 * number, bottom
 
 
-def _raw_faces(studio: Studio, frames: int = FACE_FRAMES) -> Path:
-    """The clip without any coding."""
-    path = studio.folder / f"raw_faces_{frames}.nut"
+def _raw_faces(studio: Studio, frames: int = FACE_FRAMES, shown: range | None = None) -> Path:
+    """The clip without any coding; the square is there in the frames `shown`, or in all."""
+    path = studio.folder / f"raw_faces_{frames}{'_some' if shown else ''}.nut"
     gray = np.random.default_rng(1).integers(60, 160, (*FACE_SIZE[::-1], 1), dtype=np.uint8)
     noise = np.repeat(gray, 3, axis=2)  # as HDR, noise of all colours would be full of magenta
     with av.open(str(path), "w") as container:
@@ -35,8 +35,9 @@ def _raw_faces(studio: Studio, frames: int = FACE_FRAMES) -> Path:
         stream.width, stream.height, stream.pix_fmt = *FACE_SIZE, "bgr24"
         for number in range(frames):
             picture = noise.copy()
-            left, top, right, bottom = face_box(number)
-            picture[top:bottom, left:right] = _MAGENTA_BGR
+            left, top, right, bottom = face_box(number % FACE_FRAMES)
+            if shown is None or number in shown:
+                picture[top:bottom, left:right] = _MAGENTA_BGR
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -54,6 +55,14 @@ def _faces(name: str, filters: str, *options: str, frames: int = FACE_FRAMES) ->
 def _turned(studio: Studio, path: Path) -> None:
     source = studio.path("faces.mp4")
     studio.ffmpeg("-display_rotation", "90", "-i", source, "-c", "copy", path)
+
+
+def _some(studio: Studio, path: Path) -> None:
+    """A face in the middle third only; groups of 12 pictures that stand by themselves."""
+    raw = _raw_faces(studio, 3 * FACE_FRAMES, range(FACE_FRAMES, 2 * FACE_FRAMES))
+    options = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-threads", "1")
+    groups = ("-x264-params", "keyint=12:min-keyint=12:scenecut=0:open-gop=0:bframes=3")
+    studio.ffmpeg("-i", raw, *options, *groups, path)
 
 
 def _as_hdr(pix_fmt: str, transfer: str) -> str:
@@ -74,5 +83,6 @@ RECIPES: tuple[Recipe, ...] = (
         *_FFV1, "-flags", "+ildct",
         frames=2 * FACE_FRAMES,
     ),
+    Recipe(name="faces_some.mp4", make=_some, stamps=None),
     Recipe(name="faces_rot90.mp4", make=_turned, stamps=None),
 )  # fmt: skip
