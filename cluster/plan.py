@@ -30,9 +30,10 @@ from farm.media.stream import StreamParameters
 from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
 from farm.node.examine import usable_cores
-from farm.processors.registry import frame_maker
+from farm.process import load_processors
+from farm.processors.registry import frame_maker, lead_of
 from farm.settings import EncodeOn, RenderSettings
-from scheduler.chunks import Chunk, cut_chunks
+from scheduler.chunks import Chunk, Lead, cut_chunks
 from scheduler.encoders import EncoderPlan
 from scheduler.workers import WorkerPlan, WorkerWish, plan_workers
 
@@ -123,7 +124,9 @@ def plan_job(
     frames = _retimed(index, listing, settings, span)
     if settings.nsfw_filter:
         frames = replace(frames, looks=places_to_look_at(frames, EVERY_S))
-    chunks = cut_chunks(index, frames, settings.chunk_seconds)
+    before, after = lead_of(load_processors(settings.processors.names))
+    lead = Lead(before=before, after=after)
+    chunks = cut_chunks(index, frames, settings.chunk_seconds, lead)
     reshape = reshape_of(index.stream, settings.shape)
     output = _at_rate(output_stream(index.stream, reshape), frames)
     clip = ClipFacts(

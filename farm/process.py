@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
+from farm.chain import Pictures, ProcessorChain
 from farm.errors import ModelError
 from farm.faces.canvas import shares
 from farm.faces.casting import FrameFaces
@@ -28,7 +29,7 @@ from farm.media.frame import EditableFrame
 from farm.models.session import MAX_BATCH, SessionSettings, open_session
 from farm.models.store import ModelStore
 from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
-from farm.processors.registry import load_processor, needs_faces
+from farm.processors.registry import lead_of, load_processor, needs_faces
 from farm.settings import ProcessorSettings
 
 _LANES = 2
@@ -90,6 +91,8 @@ class FaceCounts:
     frames_without_face: int = 0
     detect_s: float = 0.0
     process_s: float = 0.0
+    done: int = 0
+    """How many more frames of the chunk are through all processors."""
 
 
 class Watch(Protocol):
@@ -125,7 +128,8 @@ class FaceStage:
                 self._recogniser = open_recogniser(job.models, context.sessions)
         for processor in self._processors:
             processor.start(context)
-        self.lanes = _LANES if self._processors and context.sessions.on_device else 1
+        several = context.sessions.on_device and not any(lead_of(self._processors))
+        self.lanes = _LANES if self._processors and several else 1
         """Threads that may run batches at the same time: on a device, one prepares and pastes while
         another waits for it."""
         self.batch = job.batch
@@ -143,6 +147,10 @@ class FaceStage:
         """Whether frames pass through unseen."""
         return not self._processors
 
+    def chain(self) -> ProcessorChain | None:
+        """The processors for the frames of one chunk; None where each batch is done at once."""
+        return ProcessorChain(self._processors) if any(lead_of(self._processors)) else None
+
     def run(
         self,
         frames: Sequence[EditableFrame],
@@ -150,6 +158,7 @@ class FaceStage:
         rows: Sequence[FrameFaces] | None = None,
         *,
         watch: Watch | None = None,
+        chain: ProcessorChain | None = None,
     ) -> FaceCounts:
         """Process a batch of frames in place.
 
@@ -158,7 +167,8 @@ class FaceStage:
             counted: Which of them enter the counts, None for all: a frame that two chunks need
                 counts once.
             rows: The faces of each, where the job reads them from a table.
-            watch: Looks at the pictures before and after the processors.
+            watch: Looks at the pictures before and after the processors; not with a chain.
+            chain: That of the frames' chunk, where `chain` gave one; then frames are done later.
 
         Raises:
             ValueError: The job reads a table and there are no rows, or the other way round.
@@ -170,6 +180,22 @@ class FaceStage:
         started = time.perf_counter()
         batch, found = self._found(frames) if rows is None else _of_table(frames, rows)
         detected = time.perf_counter()
+        done = len(frames)
+        if chain is not None:
+            done = chain.push(_by_frame(frames, batch))
+        else:
+            self._process(batch, watch)
+        mine = found if counted is None else list(compress(found, counted))
+        return FaceCounts(
+            faces=sum(mine),
+            frames_without_face=sum(not faces for faces in mine),
+            detect_s=detected - started,
+            process_s=time.perf_counter() - detected,
+            done=done,
+        )
+
+    def _process(self, batch: list[FaceFrame], watch: Watch | None) -> None:
+        """Run all processors on a batch."""
         if watch is not None:
             watch.before(batch)
         for processor, lock in zip(self._processors, self._processing, strict=True):
@@ -178,13 +204,6 @@ class FaceStage:
                 processor.process(batch)
         if watch is not None:
             watch.after(batch)
-        mine = found if counted is None else list(compress(found, counted))
-        return FaceCounts(
-            faces=sum(mine),
-            frames_without_face=sum(not faces for faces in mine),
-            detect_s=detected - started,
-            process_s=time.perf_counter() - detected,
-        )
 
     def _found(self, frames: Sequence[EditableFrame]) -> tuple[list[FaceFrame], list[int]]:
         """Look for faces: what processors get, and how many faces each frame shows."""
@@ -212,6 +231,12 @@ class FaceStage:
             least_likeness=self._job.least_likeness,
             embed=lambda some: recogniser.embed(frame, some),
         )
+
+
+def _by_frame(frames: Sequence[EditableFrame], batch: list[FaceFrame]) -> list[Pictures]:
+    """The pictures of each frame."""
+    rest = iter(batch)
+    return [[next(rest) for _ in frame.pictures] for frame in frames]
 
 
 def _of_table(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import cv2
 
+from farm.chain import ProcessorChain
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_error
 from farm.content import ContentWatch
 from farm.emit import FrameEmitter
@@ -54,6 +56,11 @@ class _Work:
     future: Future[ChunkResult]
     result: ChunkResult
     emitter: FrameEmitter
+    chain: ProcessorChain | None
+    waiting: deque[_Item] = field(default_factory=deque)
+    """Decoded frames that are not through all processors, where there is a chain."""
+    ready: int = 0
+    """How many of them are through, and not passed on yet."""
     encoder: ChunkEncoder | None = None
     packets: list[EncodedPacket] = field(default_factory=list)
     meter: FlickerMeter | None = None
@@ -168,9 +175,16 @@ class ChunkRenderer:
         future: Future[ChunkResult] = Future()
         result = ChunkResult(chunk_index=task.chunk_index)
         emitter = FrameEmitter(task.shows, self._between)
-        work = _Work(task=task, blocks=blocks, future=future, result=result, emitter=emitter)
+        work = _Work(
+            task=task,
+            blocks=blocks,
+            future=future,
+            result=result,
+            emitter=emitter,
+            chain=self._faces.chain(),
+        )
         owned = task.owned
-        if self._faces.replaces and owned:
+        if self._faces.replaces and owned and work.chain is None:
             work.meter = FlickerMeter(task.sources[owned.start], task.sources[owned.stop - 1] + 1)
         self._tasks.put(work)
         return future
@@ -223,10 +237,11 @@ class ChunkRenderer:
             with self._turns.in_turn(turn):
                 for work, (counts, watch) in found:
                     _count(work.result, counts)
+                    work.ready += counts.done
                     if watch is not None:
                         watch.settle()
                 for item in items:
-                    self._emit(item)
+                    self._pass_on(item)
         self._decoded.put(None)  # The other threads end, too.
         with self._turns.in_turn(turn):
             self._lanes_left -= 1
@@ -239,10 +254,35 @@ class ChunkRenderer:
         self._look([item for item in items or () if not item.work.dead])
         return items
 
-    def _emit(self, item: _Item) -> None:
-        """Pass on the output frames that a processed source frame completes, or a chunk's end."""
+    def _pass_on(self, item: _Item) -> None:
+        """Pass on a processed frame, or a chunk's end; with a chain, those that are through it."""
+        work = item.work
+        if work.chain is not None:
+            if item.frame is not None:
+                work.waiting.append(item)
+            elif not work.dead:
+                self._end_chain(work, work.chain)
+            while work.waiting and work.ready:
+                work.ready -= 1
+                self._emit(work.waiting.popleft())
+        elif item.frame is not None:
+            self._emit(item)
         if item.frame is None:
             self._processed.put(item)
+
+    @staticmethod
+    def _end_chain(work: _Work, chain: ProcessorChain) -> None:
+        """Bring a chunk's last frames through the processors."""
+        started = time.perf_counter()
+        try:
+            work.ready += chain.end()
+        except Exception as error:  # noqa: BLE001 - a processor may raise anything
+            work.fail(_chunk_error(work, "processing", error))
+        work.result.process_s += time.perf_counter() - started
+
+    def _emit(self, item: _Item) -> None:
+        """Pass on the output frames that a processed source frame completes."""
+        if item.frame is None:
             return
         frames = item.work.emitter.add(item.position, item.frame)
         try:
@@ -295,7 +335,8 @@ class ChunkRenderer:
             table = work.task.faces
             rows = None if table is None else [table[item.position] for item in batch]
             watch = self._watch(work, batch)
-            yield self._faces.run(frames, counted, rows, watch=watch), watch
+            counts = self._faces.run(frames, counted, rows, watch=watch, chain=work.chain)
+            yield counts, watch
             self.activity += len(frames)
 
     def _watch(self, work: _Work, batch: list[_Item]) -> _LateWatch | None:

@@ -60,6 +60,11 @@ class FieldPicture(EditableFrame):
         self._field = field
 
     @property
+    def whole(self) -> EditableFrame:
+        """The frame that this is a field of."""
+        return self._whole
+
+    @property
     def width(self) -> int:
         """Width of the whole upright picture, in pixels."""
         return self._whole.width

@@ -7,6 +7,7 @@ Not for: decoding, encoding, or converting whole frames to another pixel format 
 
 from __future__ import annotations
 
+import copy
 import ctypes
 
 import av
@@ -34,6 +35,7 @@ from farm.media.orientation import (
     turn_upright,
     upright_size,
 )
+from farm.media.reference import second_reference
 from farm.media.stream import ColorTags
 from farm.media.warp import (
     Matrix,
@@ -94,6 +96,19 @@ class EditableFrame:
     def pictures(self) -> tuple[EditableFrame, ...]:
         """What faces are looked for in: the frame itself, or its two fields, each a moment."""
         return (self,)
+
+    @property
+    def whole(self) -> EditableFrame:
+        """The frame that this is, or that this is a field of."""
+        return self
+
+    def copied(self) -> EditableFrame:
+        """A copy of the frame as it is now; edits of one do not show in the other."""
+        twin = copy.copy(self)
+        twin._frame = second_reference(self._frame)
+        twin._frame.make_writable()
+        twin._views = None
+        return twin
 
     @property
     def width(self) -> int:

@@ -32,6 +32,8 @@ class FaceFrame:
     """Every face that the detector found, largest first."""
     selected: tuple[Face, ...]
     """The faces that the job decided to work on; all of them with `--many-faces`."""
+    lead: bool = False
+    """Whether it is only to be looked at: a neighbour of the frames that are to be edited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +55,10 @@ class FrameProcessor(Protocol):
     """One kind of work on faces.
 
     A processor may say more of itself: `needs_faces = False` where nobody need look for faces, and
-    `between` where it makes frames (`FrameMaker`).
+    `between` where it makes frames (`FrameMaker`). With `lead_in` and `lead_out` it asks to see so
+    many frames before and after those that it edits: `process` then gets them in front of and
+    behind the others, marked as `lead`, as the processor before it gave them. At the ends of the
+    video there are fewer. What comes out must not depend on more frames than that.
     """
 
     name: ClassVar[str]

@@ -22,6 +22,7 @@ _BUILT_IN = {
     "debug_overlay": "farm.processors.debug_overlay:DebugOverlay",
 }
 _FLAGS = ("needs_source", "needs_landmarks", "fails_closed")
+_LEADS = ("lead_in", "lead_out")
 _METHODS = ("check", "start", "process")
 
 
@@ -56,6 +57,15 @@ def needs_faces(processor: FrameProcessor) -> bool:
     return bool(getattr(processor, "needs_faces", True))
 
 
+def lead_of(processors: Iterable[FrameProcessor]) -> tuple[int, int]:
+    """How many frames before and after a chunk these processors need to see, one after another."""
+    before, after = 0, 0
+    for each in processors:
+        before += int(getattr(each, "lead_in", 0))
+        after += int(getattr(each, "lead_out", 0))
+    return before, after
+
+
 def frame_maker(names: Iterable[str]) -> FrameMaker | None:
     """The processor among these that makes frames between others, not started; None for none.
 
@@ -79,6 +89,11 @@ def _complete(name: str, entry: EntryPoint, processor: FrameProcessor) -> FrameP
     """The processor, if nothing of the contract is missing."""
     missing = [flag for flag in _FLAGS if not isinstance(getattr(processor, flag, None), bool)]
     missing += [f"{m}()" for m in _METHODS if not callable(getattr(processor, m, None))]
+    missing += [
+        f"{lead} = a whole number"
+        for lead in _LEADS
+        if not isinstance(value := getattr(processor, lead, 0), int) or value < 0
+    ]
     if getattr(processor, "name", None) != name:
         missing.insert(0, f"name = {name!r}")
     if missing:

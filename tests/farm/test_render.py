@@ -34,12 +34,16 @@ class Stage:
         self._fail_at = fail_at
         self._seen = 0
 
+    def chain(self) -> None:
+        """Every batch is done at once."""
+
     def run(
         self,
         frames: Sequence[Any],
         counted: Sequence[bool] | None = None,
         rows: Any = None,
         watch: Any = None,
+        chain: Any = None,
     ) -> FaceCounts:
         self.batches.append(len(frames))
         self._seen += len(frames)
@@ -141,6 +145,7 @@ def test_a_frame_that_two_chunks_decode_is_counted_by_one(
             counted: Sequence[bool] | None = None,
             rows: Any = None,
             watch: Any = None,
+            chain: Any = None,
         ) -> FaceCounts:
             seen.extend(counted or ())
             return super().run(frames)

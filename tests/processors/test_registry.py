@@ -21,6 +21,14 @@ class Other(PassThrough):
     name = "other"
 
 
+class FarSighted(PassThrough):
+    """A processor that asks for half a frame, and for one that was before the video."""
+
+    name = "far_sighted"
+    lead_in = 0.5
+    lead_out = -1
+
+
 class Lacking:
     """A processor that forgot most of the contract."""
 
@@ -117,3 +125,9 @@ def test_none_touches_nothing(tmp_path: Path) -> None:
     processor.process([item])
     assert not item.frame.touched
     assert np.array_equal(item.frame.to_bgr(), gray_picture())
+
+
+def test_a_lead_that_is_no_number_of_frames_is_refused(offer: Offer) -> None:
+    offer(far_sighted=FarSighted)
+    with pytest.raises(SettingsError, match="it lacks lead_in = a whole number, lead_out = a wh"):
+        load_processor("far_sighted")
