@@ -43,6 +43,7 @@ MIGRATIONS = (
         progress TEXT NOT NULL DEFAULT '{}'
     );
     CREATE INDEX jobs_in_turn ON jobs (state, priority DESC, tag, position);
+    CREATE INDEX jobs_listed ON jobs (state, priority DESC, position);
     CREATE INDEX jobs_held ON jobs (state, pending, windows, not_before);
     CREATE INDEX jobs_leases ON jobs (lease_until) WHERE state = 'running';
     CREATE INDEX jobs_digest ON jobs (digest);

@@ -36,6 +36,9 @@ def default_store() -> Path:
     return Path(state).expanduser() / "facefarm" / "queue.sqlite"
 
 
+_ORDER = (JobState.RUNNING, JobState.WAITING, JobState.HELD, JobState.PAUSED, JobState.ENDED)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
     """Which jobs a list shows; everything that is given must fit."""
@@ -153,19 +156,30 @@ def job_of(row: sqlite3.Row, after: tuple[int, ...]) -> QueueJob:
 
 
 def _query(which: JobFilter) -> tuple[str, list[object]]:
-    """The list's query and its values."""
+    """The list's query and its values.
+
+    State by state, each along its index and no further than needed: one sort of all jobs would take
+    longer the more have ended.
+    """
+    most = -1 if which.limit is None else which.limit
     tests = list(_tests(which))
-    where = f"WHERE {' AND '.join(test for test, _ in tests)}" if tests else ""
-    turn = "state = 'ended', state != 'running', priority DESC, position"
-    order = "job_id DESC" if which.newest_first else turn
-    limit = f"LIMIT {-1 if which.limit is None else which.limit} OFFSET {which.offset}"
     values = [value for _, some in tests for value in some]
-    return f"SELECT * FROM jobs {where} ORDER BY {order} {limit}", values
+    if which.newest_first:
+        tests += [(f"state IN ({marks(which.states)})", which.states)] if which.states else []
+        where = " AND ".join(test for test, _ in tests) or "true"
+        query = f"SELECT * FROM jobs WHERE {where} ORDER BY job_id DESC LIMIT {most}"
+        return f"{query} OFFSET {which.offset}", [*values, *which.states]
+    where = " AND ".join(["state = ?", *(test for test, _ in tests)])
+    each = most if most < 0 else most + which.offset
+    part = f"SELECT * FROM (SELECT * FROM jobs WHERE {where} ORDER BY priority DESC, position"
+    states = [state for state in _ORDER if not which.states or state in which.states]
+    query = " UNION ALL ".join([f"{part} LIMIT {each})"] * len(states))
+    found = [value for state in states for value in (state, *values)]
+    return f"{query} LIMIT {most} OFFSET {which.offset}", found
 
 
 def _tests(which: JobFilter) -> Iterator[tuple[str, Sequence[object]]]:
-    if which.states:
-        yield f"state IN ({marks(which.states)})", which.states
+    """What a row must be, but for its state."""
     if which.outcomes:
         yield f"outcome IN ({marks(which.outcomes)})", which.outcomes
     if which.tag is not None:

@@ -30,6 +30,13 @@ from scheduler.queue.store import JobFilter, QueueStore
 WHO = "http"
 _MOST = 1000
 _JobId = Annotated[int, InPath(ge=1, le=2**62)]
+_REFUSED: dict[int | str, dict[str, Any]] = {
+    400: {"description": "The body cannot be read."},
+    401: {"description": "The token is missing or wrong."},
+    403: {"description": "The request comes from another site's page."},
+    421: {"description": "The service is not called so."},
+    503: {"description": "The queue cannot be read or written."},
+}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     404: {"description": "There is no such job."},
     409: {"description": "The job's state does not allow it."},
@@ -84,7 +91,7 @@ def rest_router(store_path: Path, roots: tuple[Path, ...]) -> APIRouter:
         store_path: The queue; each request opens it for itself.
         roots: Folders in which paths must lie.
     """
-    router = APIRouter(prefix="/api", tags=["queue"])
+    router = APIRouter(prefix="/api", tags=["queue"], responses=_REFUSED)
 
     @router.get("/jobs")
     def list_jobs(
