@@ -186,7 +186,7 @@ class _Decider:
 
     def _looker(self, models: ModelStore) -> Looker:
         return Looker(
-            self._job.settings.detector,
+            self._job.settings,
             models,
             self._context.sessions,
             needs_landmarks=self._landmarks,

@@ -18,9 +18,10 @@ from farm.content import check_image_content
 from farm.decide import check_processors, licence_notes
 from farm.faces.cascade import NOTE as CASCADE_NOTE
 from farm.faces.cascade import CascadeDetector
-from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
+from farm.faces.detect import FaceDetector, choose_model, detect_faces
 from farm.faces.face import Face
 from farm.faces.source import source_embedding
+from farm.faces.turned import open_detector
 from farm.marks.still import write_marked_still
 from farm.media.frame import EditableFrame
 from farm.media.still import losses, read_still
@@ -200,11 +201,11 @@ class _FaceWork:
         return any(processor.needs_landmarks for processor in self._processors)
 
     def _load_detector(self) -> FaceDetector:
-        return choose_detector(
-            self._settings.processors.detector,
+        return open_detector(
+            self._settings.processors,
             self._models,
             self.sessions,
-            needs_landmarks=self._needs_landmarks,
+            landmarks=self._needs_landmarks,
         )
 
     def _detector_model(self) -> ModelFile | None:

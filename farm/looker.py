@@ -13,9 +13,10 @@ from av.video.frame import VideoFrame
 
 from farm.face_settings import FaceOrder
 from farm.faces.casting import in_order
-from farm.faces.detect import FaceDetector, choose_detector, choose_model, detect_faces
+from farm.faces.detect import FaceDetector, choose_model, detect_faces
 from farm.faces.recognise import Recogniser
 from farm.faces.source import source_embedding
+from farm.faces.turned import DetectorSettings, open_detector
 from farm.media.frame import EditableFrame
 from farm.media.index import VideoIndex
 from farm.media.layout import editable_pix_fmt
@@ -34,7 +35,7 @@ class Looker:
 
     def __init__(
         self,
-        asked: str,
+        settings: DetectorSettings,
         models: ModelStore,
         sessions: SessionSettings,
         *,
@@ -44,13 +45,13 @@ class Looker:
         """Take what to look with.
 
         Args:
-            asked: The detector that was asked for.
+            settings: What is asked of the detector.
             models: The model files.
             sessions: How networks run.
             needs_landmarks: Whether the job needs landmarks.
             number: Which face of an image that shows several, from the left, from 1.
         """
-        self._asked = asked
+        self._settings = settings
         self._models = models
         self._sessions = sessions
         self._needs_landmarks = needs_landmarks
@@ -111,10 +112,10 @@ class Looker:
     def _detect_with(self) -> FaceDetector:
         if self._detector is None:
             needs = self._needs_landmarks
-            model = choose_model(self._asked, self._models, needs_landmarks=needs)
+            model = choose_model(self._settings.detector, self._models, needs_landmarks=needs)
             self.files += [] if model is None else [model]
-            self._detector = choose_detector(
-                self._asked, self._models, self._sessions, needs_landmarks=needs
+            self._detector = open_detector(
+                self._settings, self._models, self._sessions, landmarks=needs
             )
         return self._detector
 

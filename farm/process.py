@@ -19,12 +19,13 @@ from farm.chain import Pictures, ProcessorChain
 from farm.errors import ModelError
 from farm.faces.canvas import shares
 from farm.faces.casting import FrameFaces
-from farm.faces.detect import FaceDetector, choose_detector, detect_faces
+from farm.faces.detect import FaceDetector, detect_faces
 from farm.faces.face import Face
 from farm.faces.flicker import ReplacedFrame
 from farm.faces.observe import Observer
 from farm.faces.recognise import Recogniser
 from farm.faces.select import SAME_PERSON, select_faces
+from farm.faces.turned import open_detector
 from farm.media.frame import EditableFrame
 from farm.models.session import MAX_BATCH, SessionSettings, open_session
 from farm.models.store import ModelStore
@@ -121,8 +122,8 @@ class FaceStage:
         self._recogniser: Recogniser | None = None
         if self._processors and not job.reads_table:
             landmarks = any(p.needs_landmarks for p in self._processors)
-            self._detector = choose_detector(
-                job.settings.detector, job.models, context.sessions, needs_landmarks=landmarks
+            self._detector = open_detector(
+                job.settings, job.models, context.sessions, landmarks=landmarks
             )
             if job.references and landmarks:
                 self._recogniser = open_recogniser(job.models, context.sessions)
@@ -314,8 +315,8 @@ def open_observer(job: FaceJob, threads: int) -> Observer:
     if job.analysis is None:
         raise ValueError("the job has no analysis")
     sessions = SessionSettings(provider=job.provider, threads=threads)
-    detector = choose_detector(
-        job.settings.detector, job.models, sessions, needs_landmarks=job.analysis.needs_landmarks
+    detector = open_detector(
+        job.settings, job.models, sessions, landmarks=job.analysis.needs_landmarks
     )
     recogniser = open_recogniser(job.models, sessions) if job.analysis.recognises else None
     return Observer(detector, recogniser, job.analysis.detect_every)

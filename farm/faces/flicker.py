@@ -86,17 +86,16 @@ class _Look:
 
 @dataclass(slots=True)
 class FlickerMeter:
-    """Measures one chunk; told of frames in their order, before and after they are worked on."""
+    """Measures one chunk; told of each frame before and after it is worked on, in any order.
+
+    Batches may be worked on at the same time, each on a thread of its own.
+    """
 
     frame_start: int
     frame_stop: int
     """Half-open: frames outside do not count."""
     _looks: dict[int, list[_Look]] = field(default_factory=dict)
-    _previous: FrameChange | None = None
-    _first: FrameChange | None = None
-    _last: FrameChange | None = None
-    _total: float = 0.0
-    _pairs: int = 0
+    _changes: dict[int, FrameChange] = field(default_factory=dict)
 
     def before(self, numbers: Sequence[int], frames: Sequence[ReplacedFrame]) -> None:
         """Look at frames whose faces are about to be replaced; of two fields at the first."""
@@ -110,12 +109,17 @@ class FlickerMeter:
             looks = self._looks.pop(number, None)
             if looks is not None:
                 faces = tuple(_change(each.frame, look) for look in looks)
-                self._take(FrameChange(frame=number, faces=faces))
+                self._changes[number] = FrameChange(frame=number, faces=faces)
 
     def result(self) -> ChunkFlicker:
         """What came out."""
+        changes = [self._changes[number] for number in sorted(self._changes)]
+        found = [value for pair in pairwise(changes) for value in between(*pair)]
         return ChunkFlicker(
-            total=self._total, pairs=self._pairs, first=self._first, last=self._last
+            total=sum(found),
+            pairs=len(found),
+            first=self._changes.get(self.frame_start),
+            last=self._changes.get(self.frame_stop - 1),
         )
 
     def _wants(self, number: int) -> bool:
@@ -123,17 +127,6 @@ class FlickerMeter:
             return False
         at_border = number in (self.frame_start, self.frame_stop - 1)
         return at_border or number % EVERY_FRAMES < 2
-
-    def _take(self, change: FrameChange) -> None:
-        if change.frame == self.frame_start:
-            self._first = change
-        if change.frame == self.frame_stop - 1:
-            self._last = change
-        if self._previous is not None:
-            found = between(self._previous, change)
-            self._total += sum(found)
-            self._pairs += len(found)
-        self._previous = change
 
 
 @dataclass(frozen=True, slots=True)

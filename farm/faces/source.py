@@ -20,6 +20,7 @@ from farm.faces.recognise import Recogniser, unit
 from farm.faces.turned import TurnedDetector
 from farm.media.warp import Matrix, inverse, moved_origin, target_box, then, warp
 
+_LEAST_FACE_PX = 24
 _MOST_PLACES = 12
 """Faces that a message lists."""
 CLEARLY_LARGEST = 10.0
@@ -110,7 +111,8 @@ def source_embedding(
         InputError: An image is unreadable, or shows no face or several, or the images differ so
             much that they have no mean.
     """
-    detector = TurnedDetector(detector)
+    if not isinstance(detector, TurnedDetector):
+        detector = TurnedDetector(detector)
     if not paths:
         raise InputError(f"no image of a face: give one with {option}")
     vectors = [_embed(path, detector, recogniser, f"{option} {path}", number) for path in paths]
@@ -130,10 +132,27 @@ def _embed(
         # A face that fills the picture is found when there is room around it.
         picture = _with_border(picture)
         faces = detect_faces(detector, [picture])[0]
-    vector = recogniser.embed(picture, [_meant(faces, name, number)])[0]
+    face = _meant(faces, name, number)
+    _refuse_tiny(face, name)
+    vector = recogniser.embed(picture, [face])[0]
     if vector is None:
         raise InputError(f"{name}: its face cannot be aligned: give a clearer image")
     return vector
+
+
+def _refuse_tiny(face: Face, name: str) -> None:
+    """Refuse a face of so few pixels that it could be anybody's.
+
+    Source: measured with ArcFace on a portrait scaled down: at 24 pixels the likeness to itself is
+    0.55, at 12 pixels 0.2, where 0.3 is taken for the same person.
+    """
+    left, top, right, bottom = (float(v) for v in face.box_xyxy)
+    side = max(right - left, bottom - top)
+    if side < _LEAST_FACE_PX:
+        raise InputError(
+            f"{name}: its face has only {side:.0f} pixels, at least {_LEAST_FACE_PX} are needed: "
+            "give a larger image"
+        )
 
 
 def _meant(faces: Sequence[Face], name: str, number: int | None) -> Face:

@@ -8,15 +8,18 @@ Not for: pictures whose turn a file states (`farm.media.orientation`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from farm.faces.canvas import best_of_overlapping, largest_first
-from farm.faces.detect import FaceDetector
+from farm.faces.detect import FaceDetector, choose_detector
 from farm.faces.face import Face
 from farm.media.orientation import turn_upright
 from farm.media.warp import inverse, stored_to_upright
+from farm.models.session import SessionSettings
+from farm.models.store import ModelStore
 
 TURNS = (0, 90, 180, 270)
 _OVERLAP = 0.4
@@ -24,11 +27,23 @@ _AS_IT_IS = 0.05
 """What the picture as it is counts for: another turn must be clearly surer."""
 
 
+class DetectorSettings(Protocol):
+    """What is asked of a detector (`ProcessorSettings`)."""
+
+    @property
+    def detector(self) -> str:
+        """Its name."""
+
+    @property
+    def turned_faces(self) -> bool:
+        """Whether faces in other turns are looked for."""
+
+
 class TurnedDetector:
     """A detector that sees each picture in all four turns and believes the surest one."""
 
     def __init__(self, detector: FaceDetector) -> None:
-        """Take the detector, which must find landmarks to tell how a face lies."""
+        """Take the detector; without landmarks it cannot tell how a face lies, only where."""
         self._detector = detector
         self.name = detector.name
         self.has_landmarks = detector.has_landmarks
@@ -46,6 +61,20 @@ class TurnedDetector:
             ):
                 mine += [(face.score + bonus, _turned_back(face, frame, turn)) for face in faces]
         return [_surest(each) for each in found]
+
+
+def open_detector(
+    settings: DetectorSettings, models: ModelStore, sessions: SessionSettings, *, landmarks: bool
+) -> FaceDetector:
+    """The detector that a job takes, loaded, looking at every turn where that was asked for.
+
+    Raises:
+        SettingsError: As for `choose_detector`.
+        ModelError: As for `choose_detector`.
+        ProviderError: The provider does not load.
+    """
+    detector = choose_detector(settings.detector, models, sessions, needs_landmarks=landmarks)
+    return TurnedDetector(detector) if settings.turned_faces else detector
 
 
 def _surest(found: Sequence[tuple[float, Face]]) -> list[Face]:

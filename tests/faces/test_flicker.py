@@ -95,6 +95,18 @@ def test_chunks_that_differ_flicker_at_their_borders_only() -> None:
     assert report.raised
 
 
+def test_the_order_in_which_batches_are_done_does_not_matter() -> None:
+    totals = []
+    for order in ((0, 1, 2, 3), (3, 1, 0, 2)):
+        meter, items = FlickerMeter(0, 4), [moving_face(number) for number in range(4)]
+        for number in order:
+            meter.before([number], [items[number]])
+        for number in reversed(order):
+            meter.after([number], [items[number]])
+        totals.append(meter.result().pairs)
+    assert totals == [1, 1]
+
+
 def test_of_two_fields_the_first_is_looked_at() -> None:
     meter = FlickerMeter(0, 2)
     for number in range(2):

@@ -101,6 +101,16 @@ def test_a_tiny_face_in_the_background_does_not_matter(
     assert float(found @ embedding_of(COLOURS_BGR["magenta"])) > 0.9
 
 
+def test_a_face_of_a_few_pixels_is_refused(
+    tmp_path: Path, networks: tuple[FaceDetector, Recogniser]
+) -> None:
+    path = _image(tmp_path / "me.png", ("magenta", (100, 50, 116, 66)))
+    with pytest.raises(InputError, match=r"me\.png: its face has only 16 pixels"):
+        source_embedding([path], *networks)
+    enough = _image(tmp_path / "me.png", ("magenta", (100, 50, 132, 82)))
+    assert source_embedding([enough], *networks).shape == (512,)
+
+
 def test_images_that_cannot_be_read_are_refused_by_name(
     tmp_path: Path, networks: tuple[FaceDetector, Recogniser]
 ) -> None:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from farm.faces.face import Face
-from farm.faces.turned import TurnedDetector
+from farm.faces.turned import TurnedDetector, open_detector
 from farm.media.orientation import turn_upright
+from farm.settings import ProcessorSettings
+from tests.model_maker import make_scrfd
+from tests.processors.contexts import context
 
 SIZE = (60, 100)
 """Rows and columns of the pictures."""
@@ -74,6 +78,15 @@ def test_upright_faces_stay_what_the_detector_says() -> None:
     plain = ByMarks().detect([picture(0)])[0][0]
     (face,) = TurnedDetector(ByMarks(blind=False)).detect([picture(0)])[0]
     assert np.array_equal(face.box_xyxy, plain.box_xyxy)
+
+
+def test_a_job_looks_in_every_turn_where_that_was_asked_for(tmp_path: Path) -> None:
+    given = context(tmp_path, models=(("detector", make_scrfd(tmp_path / "s.onnx")),))
+    for turned in (False, True):
+        settings = ProcessorSettings(detector="scrfd", turned_faces=turned)
+        found = open_detector(settings, given.models, given.sessions, landmarks=True)
+        assert isinstance(found, TurnedDetector) == turned
+        assert found.name == "scrfd"
 
 
 def test_each_picture_is_looked_at_in_every_turn_and_empty_ones_have_no_face() -> None:
