@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 from actors.trials import RunningTrials, start_trials
 from farm.errors import EncoderError
 from farm.job_folder import JobFolder, default_job_dir, encoder_failures
-from farm.media.hdr import HdrMetadata, read_hdr
 from farm.media.index import VideoIndex
 from farm.media.ladder import EncoderLadder, encoder_ladder
-from farm.media.listing import shown_frames
 from farm.media.reshape import output_stream, reshape_of
 from farm.media.stream import StreamParameters
 from farm.settings import RenderSettings
@@ -105,14 +103,8 @@ def start_picker(
         settings.video_quality,
         output,
         settings.encoding,
-        hdr=_hdr(index),
+        hdr=index.hdr,
     )
     doubtful = len(ladder.rungs) > 1 or ladder.rungs[0].family or settings.encoding.insists
     trials = start_trials(ladder.rungs if doubtful else (), output, nodes)
     return EncoderPicker(settings=settings, output=output, ladder=ladder, trials=trials, home=home)
-
-
-def _hdr(index: VideoIndex) -> HdrMetadata | None:
-    """Return the HDR metadata of the first frame, None where there is none."""
-    frame = next(shown_frames(index), None)
-    return None if frame is None else read_hdr(frame)

@@ -36,6 +36,7 @@ from farm.faces.observe import Sight
 from farm.faces.sight_file import read_sights, write_sights
 from farm.faces.table import FaceTable
 from farm.job_folder import JobFolder, default_job_dir
+from farm.media.hdr import hdr_notes
 from farm.media.index import IndexClass, VideoIndex
 from farm.media.listing import FrameListing
 from farm.media.packets import PacketReader
@@ -157,7 +158,8 @@ class VideoJob(ABC, Generic[Outcome]):
                 pick,
             )
             self._tally.look_at_sources(check_source_content(settings))
-        for note in (*plan.notes, *plan.encoding.notes):
+        hdr = hdr_notes(index.hdr, plan.encoder.encoder)
+        for note in (*plan.notes, *plan.encoding.notes, *hdr):
             self._tally.note(note)
         self._say_plan(plan)
         return plan

@@ -16,6 +16,7 @@ import numpy as np
 from av.stream import Disposition
 from numpy.typing import NDArray
 
+from farm.media.chroma import CODECS, NAMES, chroma_location
 from farm.media.frame import plane_lines
 from farm.media.hdr import read_hdr
 from farm.media.layout import Component, layout_of
@@ -200,6 +201,7 @@ def _tags(path: Path) -> dict[str, str]:
         stream = main_video(container)
         frame = next(serial_decode(path))
         hdr = read_hdr(frame)
+        coded = stream.codec_context.codec.canonical_name in CODECS
         found = {
             "size": f"{frame.width}x{frame.height}",
             "pix_fmt": frame.format.name.replace("yuvj", "yuv"),
@@ -210,6 +212,7 @@ def _tags(path: Path) -> dict[str, str]:
             "aspect": str(stream.sample_aspect_ratio or 1),
             "rotation": str(frame.rotation),
             "interlaced": str(frame.interlaced_frame),
+            "chroma": NAMES[chroma_location(path, stream.index)] if coded else "",
             "mastering": "" if hdr is None else str(hdr),
         }
         for name, value in container.metadata.items():
@@ -304,6 +307,7 @@ ROWS: tuple[Row, ...] = (
     Row(name="prores.mov", suffix=".mkv", settings=_FFV1, shows="ProRes 4:2:2, 10 bit"),
     Row(name="ffv1.mkv", suffix=".mkv", settings=_FFV1, shows="FFV1"),
     Row(name="sar.mp4", shows="sample aspect ratio"),
+    Row(name="chroma_top_left.mp4", shows="where chroma samples lie"),
     Row(name="rot90.mp4", shows="rotated by 90 degrees"),
     Row(name="rot180.mp4", shows="rotated by 180 degrees"),
     Row(name="rot90_flipped.mp4", shows="rotated and mirrored"),

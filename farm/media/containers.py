@@ -16,7 +16,7 @@ from av.stream import Stream
 
 from farm.errors import SettingsError
 from farm.media.ffmpeg import can_mux
-from farm.media.probe import open_container
+from farm.media.probe import FORMATS, open_container
 
 _ATTACHED_PICTURE = 0x400
 _TEXT_SUBTITLES = frozenset({"subrip", "srt", "mov_text", "webvtt", "ass", "ssa", "text"})
@@ -303,7 +303,7 @@ def without_unheld_data(
     kept, notes = [], list(plan.notes)
     for each in plan.kept:
         if each.kind is not StreamKind.DATA or can_mux(
-            binary, source, each.source_index, rules.muxer
+            binary, source, each.source_index, rules.muxer, FORMATS
         ):
             kept.append(each)
         else:

@@ -99,7 +99,12 @@ def vp9(task: EncoderTask) -> Options:
 
 def svt_av1(task: EncoderTask) -> Options:
     """`libsvtav1`: constant quality."""
-    options = {"preset": task.preset or "6", "svtav1-params": f"lp={task.threads}"}
+    params = [f"lp={task.threads}"]
+    if task.hdr and task.hdr.mastering_display:
+        params.append(f"mastering-display={task.hdr.mastering_in_units}")
+    if task.hdr and task.hdr.content_light:
+        params.append("content-light={},{}".format(*task.hdr.content_light))
+    options = {"preset": task.preset or "6", "svtav1-params": ":".join(params)}
     crf = {"crf": str(max(1, on_scale(task.quality, _VPX_STEPS)))}
     if task.bitrate is None:
         return options | rate_options(task, crf)

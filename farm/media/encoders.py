@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from farm.errors import SettingsError, SetupError
+from farm.media.chroma import NAMES as CHROMA_NAMES
 from farm.media.convert import guessed_space
 from farm.media.encoder_formats import encoder_pix_fmt, is_8_bit_rgb
 from farm.media.encoder_names import NO_LOSSLESS, codec_of, hardware_family, is_listed, option_names
@@ -125,7 +126,7 @@ def choose_encoder(
         codec=codec,
         encoder=encoder,
         pix_fmt=pix_fmt,
-        options=_merged(options_of(task), settings.named_options),
+        options=_merged(options_of(task) | _chroma(encoder, stream), settings.named_options),
         threads=task.threads,
         quality=quality,
         lossless=quality == 0 or codec == "ffv1",
@@ -136,6 +137,13 @@ def choose_encoder(
         two_pass=settings.two_pass,
     )
     return choice, tuple(notes)
+
+
+def _chroma(encoder: str, stream: StreamParameters) -> dict[str, str]:
+    """The option that says where chroma samples lie, for encoders that write it."""
+    if not stream.chroma_location or encoder not in ("libx264", "libx265"):
+        return {}
+    return {"chroma_sample_location": CHROMA_NAMES[stream.chroma_location]}
 
 
 def intermediate_encoder(stream: StreamParameters) -> EncoderChoice:

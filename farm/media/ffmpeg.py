@@ -100,13 +100,21 @@ def run_ffmpeg(node: Any, binary: Path, extra_output: Sequence[str] = ()) -> Non
         )
 
 
-def can_mux(binary: Path, source: Path, stream_index: int, muxer: str) -> bool:
+def can_mux(binary: Path, source: Path, stream_index: int, muxer: str, formats: str) -> bool:
     """Whether a stream of a source goes into a container by copy: tried, nothing is kept.
+
+    Args:
+        binary: The program.
+        source: The file.
+        stream_index: Of the stream.
+        muxer: Name of the container's muxer.
+        formats: What the source may be, in ffmpeg's names.
 
     Raises:
         SetupError: the program does not start.
     """
     command = [str(binary), "-nostdin", "-v", "quiet", "-protocol_whitelist", "file"]
+    command += ["-format_whitelist", formats]
     command += ["-i", file_url(source), "-map", f"0:{stream_index}", "-c", "copy"]
     command += ["-copy_unknown", "-t", "0.1", "-strict", "experimental"]
     command += ["-movflags", "frag_keyframe+empty_moov"] if muxer in ("mp4", "mov") else []

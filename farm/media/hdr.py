@@ -1,10 +1,12 @@
 """Static HDR metadata of a stream: the mastering display and the content light level.
 
-Not for: dynamic metadata (HDR10+, Dolby Vision), which describes pictures as they were before.
+Dynamic metadata (HDR10+, Dolby Vision) is only noticed, so that its loss can be said. Not for: tone
+maps (`farm.media.tone`).
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,6 +20,14 @@ _MASTERING = struct.Struct("=20i2i")
 _LIGHT = struct.Struct("=2I")
 _CHROMATICITY_UNITS = 50000
 _LUMINANCE_UNITS = 10000
+_DYNAMIC = {
+    Type.DYNAMIC_HDR_PLUS: "HDR10+",
+    Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
+    Type.DOVI_RPU_BUFFER: "Dolby Vision",
+    Type.DOVI_METADATA: "Dolby Vision",
+}
+STATIC_HDR_ENCODERS = frozenset({"libx264", "libx265", "libsvtav1"})
+"""Encoders that are told mastering display and content light."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +38,24 @@ class HdrMetadata:
     """In the words of x265: `G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`, empty when not known."""
     content_light: tuple[int, int] | None = None
     """Brightest pixel and brightest frame average, in candela per square metre."""
+    dynamic: tuple[str, ...] = ()
+    """Kinds of metadata that change from picture to picture: `HDR10+`, `Dolby Vision` ..."""
+
+    @property
+    def mastering_in_units(self) -> str:
+        """`mastering_display` in the words of SVT-AV1: chromaticities of 0 to 1, and candela."""
+        parts = re.findall(r"([A-Z]+)\((\d+),(\d+)\)", self.mastering_display)
+        return "".join(
+            f"{name}({int(x) / units:.5f},{int(y) / units:.5f})"
+            for name, x, y in parts
+            for units in (_LUMINANCE_UNITS if name == "L" else _CHROMATICITY_UNITS,)
+        )
 
 
 def read_hdr(frame: VideoFrame) -> HdrMetadata | None:
     """What the decoder attached to a frame, None when there is nothing."""
     display, light = "", None
+    dynamic: list[str] = []
     attached: Any = frame.side_data
     for data in attached:
         raw = bytes(data)
@@ -40,9 +63,25 @@ def read_hdr(frame: VideoFrame) -> HdrMetadata | None:
             display = _mastering_display(_MASTERING.unpack_from(raw))
         elif data.type == Type.CONTENT_LIGHT_LEVEL and len(raw) >= _LIGHT.size:
             light = _LIGHT.unpack_from(raw)
-    if not display and light is None:
+        elif data.type in _DYNAMIC and _DYNAMIC[data.type] not in dynamic:
+            dynamic.append(_DYNAMIC[data.type])
+    if not display and light is None and not dynamic:
         return None
-    return HdrMetadata(mastering_display=display, content_light=light)
+    return HdrMetadata(mastering_display=display, content_light=light, dynamic=tuple(dynamic))
+
+
+def hdr_notes(hdr: HdrMetadata | None, encoder: str) -> tuple[str, ...]:
+    """What an encoder leaves out of the HDR metadata of a source."""
+    if hdr is None:
+        return ()
+    notes = [
+        f"{name}: its metadata of each picture is left out, no encoder here writes it; "
+        "what describes the whole video stays"
+        for name in hdr.dynamic
+    ]
+    if (hdr.mastering_display or hdr.content_light) and encoder not in STATIC_HDR_ENCODERS:
+        notes.append(f"{encoder} does not write the mastering display of the source; libx265 does")
+    return tuple(notes)
 
 
 def _mastering_display(values: tuple[int, ...]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from farm.errors import MediaError
+from farm.media.chroma import CODECS, chroma_location
 from farm.media.damage import find_damage
+from farm.media.hdr import HdrMetadata
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
 from farm.media.limits import check_length
 from farm.media.parameter_sets import split_sets
@@ -72,6 +74,8 @@ class VideoIndex:
     damage: tuple[str, ...]
     """What the demuxer already found broken."""
     duration_s: Fraction | None
+    hdr: HdrMetadata | None = None
+    """Of the first frame."""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -136,6 +140,8 @@ def build_index(
     with open_container(path) as container:
         number = main_video_stream(container, path, video_stream).index
     stream = read_parameters(path, number)
+    if stream.codec in CODECS:
+        stream = replace(stream, chroma_location=chroma_location(path, number))
     with open_container(path) as container:
         video = container.streams[number]
         assert isinstance(video, VideoStream)

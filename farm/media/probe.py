@@ -22,10 +22,11 @@ from farm.media.limits import DECODER_OPTIONS, check_size, check_stream_count
 from farm.media.orientation import orientation_of
 from farm.media.stream import ColorTags, StreamParameters
 
-_FORMATS = (
+FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,h264,hevc,vvc,av1,obu,ivf,flv,"
     "live_flv,asf,ogg,nut,gif,yuv4mpegpipe,m4v,mxf,mxf_opatom,dv,rm,wtv,h263,vc1,y4m,apng,evc,cavsvideo"
 )
+"""Real media containers; playlists and lists of files are none."""
 _ATTACHED_PICTURE = 0x400
 _DEFAULT = 0x1
 _PROBE_PACKETS = 4096
@@ -40,7 +41,7 @@ def open_container(path: Path) -> InputContainer:
         MediaError: The file is missing, empty, unreadable, or not a media file that the farm reads.
     """
     _check_file(path)
-    options = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
+    options = {"protocol_whitelist": "file", "format_whitelist": FORMATS}
     try:
         container = av.open(f"file:{path}", container_options=options, metadata_errors="replace")
     except (av.FFmpegError, OSError, ValueError) as error:

@@ -6,11 +6,13 @@ Not for: what they are (`farm.media.index`, `farm.media.listing`).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from farm.isolated import STALL_S, IsolatedCall, isolated
+from farm.media.hdr import read_hdr
 from farm.media.index import VideoIndex, build_index
-from farm.media.listing import FrameListing, list_frames
+from farm.media.listing import FrameListing, list_frames, shown_frames
 from farm.media.probe import check_video
 
 Tell = Callable[[object], None]
@@ -76,7 +78,9 @@ def read_listing(
 def _check_and_index(path: Path, video_stream: int | None, tell: Tell) -> VideoIndex:
     check_video(path, video_stream)
     tell(_CHECKED)
-    return build_index(path, video_stream, lambda n: tell(n))
+    index = build_index(path, video_stream, lambda n: tell(n))
+    first = next(shown_frames(index), None)
+    return index if first is None else replace(index, hdr=read_hdr(first))
 
 
 def _list(index: VideoIndex, any_shape: bool, tell: Tell) -> FrameListing:

@@ -47,6 +47,8 @@ class StreamParameters:
     """Frames that a decoder holds back to put them into display order."""
     sample_aspect_ratio: Fraction | None = None
     color: ColorTags = field(default_factory=ColorTags)
+    chroma_location: int = 0
+    """Where chroma samples lie, by number in `farm.media.chroma.NAMES`; 0 is not said."""
     display_matrix: tuple[int, ...] | None = None
     """Nine 32 bit integers of the container's display matrix, None when there is none."""
     rotation: int = 0

@@ -17,6 +17,7 @@ from farm.media.containers import StreamKind, plan_streams, rules_of, without_un
 from farm.media.encoders import EncoderChoice, choose_encoder
 from farm.media.ffmpeg import can_mux
 from farm.media.final import FinishReport, finish
+from farm.media.probe import FORMATS
 from tests.media.finish_case import make_source, parameters, request_for, write_chunks
 
 PROGRAMS = [imageio_ffmpeg.get_ffmpeg_exe(), *([p] if (p := shutil.which("ffmpeg")) else [])]
@@ -209,5 +210,6 @@ def test_data_is_left_out_when_it_may_tell_the_place(with_data: Path) -> None:
 
 
 def test_what_cannot_be_muxed_is_told_by_a_trial(with_data: Path) -> None:
-    assert can_mux(Path(PROGRAMS[0]), with_data, 1, "mpegts")
-    assert not can_mux(Path(PROGRAMS[0]), with_data, 0, "webm")
+    assert can_mux(Path(PROGRAMS[0]), with_data, 1, "mpegts", FORMATS)
+    assert not can_mux(Path(PROGRAMS[0]), with_data, 0, "webm", FORMATS)
+    assert not can_mux(Path(PROGRAMS[0]), with_data, 1, "mpegts", "matroska")

@@ -93,6 +93,7 @@ RECIPES: tuple[Recipe, ...] = (
         "setparams=colorspace=smpte170m:color_primaries=smpte170m:color_trc=smpte170m",
     ),
     encoded("sar.mp4", *X264, "-aspect", "16:11"),
+    encoded("chroma_top_left.mp4", *X264, "-chroma_sample_location", "topleft"),
     encoded(
         "hlg.mp4", *_X265, "-pix_fmt", "yuv420p10le", *_BT2020, "-color_trc", "arib-std-b67",
         "-x265-params", f"{_QUIET}:colorprim=bt2020:transfer=arib-std-b67:colormatrix=bt2020nc",
@@ -100,6 +101,6 @@ RECIPES: tuple[Recipe, ...] = (
     encoded(
         "pq_mastering.mp4", *_X265, "-pix_fmt", "yuv420p10le", *_BT2020, "-color_trc", "smpte2084",
         "-x265-params",
-        f"{_QUIET}:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:{_MASTERING}",
+        f"{_QUIET}:colorprim=bt2020:transfer=smpte2084:colormatrix=bt2020nc:chromaloc=2:{_MASTERING}",
     ),
 )  # fmt: skip
