@@ -376,6 +376,10 @@ _COMMANDS = {
         "cluster.bench:pipeline",
         "Measure the pipeline against decoding, encoding and the networks alone.",
     ),
+    "bench gpu": (
+        "cluster.bench:gpu",
+        "Measure what the networks and the pipeline do on a GPU, in every precision and batch.",
+    ),
     "bench compare": (
         "cluster.bench:compare",
         "Compare two results of the same measurement (`--json`).",

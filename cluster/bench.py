@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 from farm.bench.sizes import NetworkSize
 from farm.command import CommandResult, Say
-from farm.errors import InputError
+from farm.errors import InputError, SettingsError
 from farm.options import Option
 
 
@@ -40,6 +40,43 @@ def pipeline(
         )
         document, rows = bench.run(rounds, baseline=baseline, say=say)
     return CommandResult(document=document, lines=table_lines(rows))
+
+
+def gpu(
+    *,
+    network: Annotated[
+        NetworkSize, Option(help="Size of the networks, which are made on the spot.")
+    ] = NetworkSize.FULL,
+    clip: Annotated[Path | None, Option(unset="a made one", help="Video to render.")] = None,
+    frames: Annotated[int, Option(help="Frames of the made clip.", low=2, high=100_000)] = 150,
+    provider: Annotated[
+        tuple[str, ...],
+        Option(unset="those of devices that load", metavar="NAME", help="Execution provider."),
+    ] = (),
+    batch: Annotated[tuple[str, ...], Option(unset="1, 8, 32", help="Size of a batch.")] = (),
+    say: Say,
+) -> CommandResult:
+    """Measure what the networks and the pipeline do on a GPU."""
+    from cluster.bench_gpu import GpuBench, device_providers, gpu_lines
+    from farm.bench.precisions import BATCHES
+
+    sizes = tuple(_batch(text) for text in batch) or BATCHES
+    providers = list(provider) or device_providers()
+    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
+        bench = GpuBench(Path(folder), size=network, frames=frames, clip=clip, batches=sizes)
+        document, speeds, rows = bench.run(providers, say)
+    return CommandResult(document=document, lines=gpu_lines(speeds, rows))
+
+
+def _batch(text: str) -> int:
+    """A size of a batch.
+
+    Raises:
+        SettingsError: It is none.
+    """
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise SettingsError(f"--batch {text}: must be a whole number between 1 and 1024")
+    return int(text)
 
 
 def compare(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class PipelineBench:
         """
         self._folder = folder
         self._size = size
-        self._networks = make_networks(folder, size)
+        self.networks = make_networks(folder, size)
         self._clip = clip or make_clip(folder / "clip.mp4", frames)
         self._index = build_index(self._clip)
         if self._index.index_class is not IndexClass.TRUSTED:
@@ -96,6 +96,8 @@ class PipelineBench:
         self._frames = plan_frames(self._index, None)
         self._chunks = cut_chunks(self._index, self._frames, None)
         self._video_encoder = video_encoder
+        self.frames = len(self._frames)
+        """Frames of the clip."""
         self._cores = usable_cores()
 
     def run(self, rounds: int, *, baseline: bool, say: Say) -> tuple[dict[str, Any], list[Row]]:
@@ -172,7 +174,7 @@ class PipelineBench:
         job = self._face_job(way.provider)
         stream, threads, frames = self._index.stream, way.decode_threads, len(self._frames)
         sessions = Sessions(
-            (self._networks.detector, self._networks.swapper),
+            (self.networks.detector, self.networks.swapper),
             job.context(way.threads).sessions,
         )
         alone = measure(partial(sessions.run, frames))
@@ -196,6 +198,25 @@ class PipelineBench:
 
     def _pipeline(self, way: _Way, job: FaceJob) -> Cost:
         """Render all chunks as one worker does."""
+        return self._rendered(way, job)[0]
+
+    def render(
+        self, provider: str, *, batch: int, tensor_float: bool, swapper: Path
+    ) -> tuple[Cost, list[ChunkResult]]:
+        """Render the clip in a given way.
+
+        Args:
+            provider: Short name of the execution provider.
+            batch: Pictures that go through the networks together on a device.
+            tensor_float: Whether CUDA may round what it multiplies.
+            swapper: The swap network.
+        """
+        self.networks = replace(self.networks, swapper=swapper)
+        job = replace(self._face_job(provider), batch=batch, tensor_float=tensor_float)
+        encoder = self._encoder(self._video_encoder)
+        return self._rendered(self._way(provider, provider, encoder), job)
+
+    def _rendered(self, way: _Way, job: FaceJob) -> tuple[Cost, list[ChunkResult]]:
         chunk_dir = self._folder / "chunks"
         chunk_dir.mkdir(exist_ok=True)
         setup = RenderSetup(
@@ -211,24 +232,26 @@ class PipelineBench:
             chunk_dir=chunk_dir,
         )
         renderer = ChunkRenderer(setup)
+        results: list[ChunkResult] = []
         try:
-            return measure(lambda: self._render(renderer))
+            return measure(lambda: results.extend(self._render(renderer))), results
         finally:
             renderer.close()
 
-    def _render(self, renderer: ChunkRenderer) -> None:
+    def _render(self, renderer: ChunkRenderer) -> list[ChunkResult]:
         """Give the renderer chunk after chunk, as many at a time as a worker has in hand."""
         dispatch = Dispatch(self._chunks, np.flatnonzero(self._index.keyframes).tolist())
         waiting: deque[tuple[int, Future[ChunkResult]]] = deque()
-        faces = 0
+        results: list[ChunkResult] = []
         with PacketReader(self._index) as reader:
             self._carry_out(dispatch.worker_up(0), renderer, reader, waiting)
             while waiting:
                 token, future = waiting.popleft()
-                faces += future.result().faces
+                results.append(future.result())
                 self._carry_out(dispatch.chunk_done(token), renderer, reader, waiting)
-        if faces == 0:
+        if not sum(result.faces for result in results):
             raise InputError(f"{self._clip}: no frame has anything warm that stands for a face")
+        return results
 
     def _carry_out(
         self,
@@ -261,7 +284,7 @@ class PipelineBench:
         """A job that swaps every face."""
         store = ModelStore(
             models_dir=self._folder,
-            overrides=self._networks.overrides(),
+            overrides=self.networks.overrides(),
             allow_unverified=True,
             offline=True,
         )

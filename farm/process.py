@@ -71,13 +71,20 @@ class FaceJob:
     """Whether a render gets its faces with each chunk."""
     batch: int = MAX_BATCH
     """Frames that go through the networks together on a device; one number for the whole job."""
+    tensor_float: bool = True
+    """See `SessionSettings`; one precision for the whole job."""
 
     def context(self, threads: int) -> ProcessorContext:
         """Return what processors see, for a worker with this thread budget."""
         return ProcessorContext(
             settings=self.settings,
             models=self.models,
-            sessions=SessionSettings(provider=self.provider, threads=threads, batch=self.batch),
+            sessions=SessionSettings(
+                provider=self.provider,
+                threads=threads,
+                batch=self.batch,
+                tensor_float=self.tensor_float,
+            ),
             source_embedding=self.source_embedding,
             more_sources=self.more_sources,
             frame_size=self.frame_size,

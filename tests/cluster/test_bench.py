@@ -7,9 +7,10 @@ import av
 import numpy as np
 import pytest
 
-from cluster.bench import compare, pipeline
+from cluster.bench import compare, gpu, pipeline
+from farm.bench.precisions import Precision
 from farm.bench.sizes import NetworkSize
-from farm.errors import InputError
+from farm.errors import InputError, ModelError, ProviderError, SettingsError
 
 
 @pytest.fixture
@@ -65,3 +66,66 @@ def test_results_are_compared_and_other_files_refused(tmp_path: Path) -> None:
         compare(before=before, after=after)
     with pytest.raises(InputError, match=r"gone\.json"):
         compare(before=tmp_path / "gone.json", after=before)
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("farm.bench.precisions._LEAST_S", 0.0)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_the_gpu_benchmark_runs_on_a_cpu_with_tiny_networks(warm_clip: Path) -> None:
+    said: list[str] = []
+    result = gpu(
+        network=NetworkSize.TINY,
+        clip=warm_clip,
+        provider=("cpu",),
+        batch=("1", "3"),
+        say=said.append,
+    )
+    document = result.document
+    assert [row["name"] for row in document["rows"]] == [
+        f"cpu, {precision}, batch {batch}"
+        for precision in ("fp32", "tf32", "fp16")
+        for batch in (1, 3)
+    ]
+    assert all(row["fps"] > 0 and not row["problem"] for row in document["rows"])
+    assert all(row["stage_s"]["encode"] > 0 for row in document["rows"])
+    assert all(each["per_second"] > 0 for each in document["networks"])
+    assert len(document["networks"]) == 6
+    json.dumps(document)
+
+
+def test_without_a_gpu_its_benchmark_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cluster.bench_gpu.available_providers", lambda: ("cpu",))
+    with pytest.raises(ProviderError, match="no GPU to measure"):
+        gpu(say=lambda _: None)
+
+
+def test_a_size_of_a_batch_is_a_number() -> None:
+    with pytest.raises(SettingsError, match="--batch many"):
+        gpu(batch=("many",), say=lambda _: None)
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+def test_a_way_that_does_not_run_has_a_row_that_says_why(
+    warm_clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(precision: Precision, model: Path) -> Path:
+        if precision is Precision.FP16:
+            raise ModelError("no fp16 here")
+        return model
+
+    monkeypatch.setattr("cluster.bench_gpu.model_in", refuse)
+    monkeypatch.setattr("farm.bench.precisions.model_in", refuse)
+    result = gpu(
+        network=NetworkSize.TINY,
+        clip=warm_clip,
+        provider=("cpu",),
+        batch=("1",),
+        say=lambda _: None,
+    )
+    problems = [row["problem"] for row in (*result.document["rows"], *result.document["networks"])]
+    assert problems.count("no fp16 here") == 2
+    assert problems.count("") == 4
+    assert "no fp16 here" in "\n".join(result.lines)
