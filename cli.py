@@ -363,6 +363,10 @@ _COMMANDS = {
         "cluster.face_commands:analyze",
         "Look at the faces of a video and write them to a table that can be edited.",
     ),
+    "faces": (
+        "cluster.face_commands:faces",
+        "Find the people of a video: a contact sheet, and a map to put sources onto them.",
+    ),
     "demo": ("cluster.commands:demo", "Render a built-in clip and check the result."),
     "doctor": ("farm.commands:doctor", "Say what this machine has and what is missing."),
     "nodes": ("cluster.node_commands:nodes", "Say what each node of a cluster really has."),

@@ -16,11 +16,13 @@ from cluster.runtime import RayRuntime
 from farm.analyze_settings import AnalyzeSettings
 from farm.decide import FaceDecision
 from farm.faces.report import AnalysisReport, analysis_report
+from farm.faces.table import FaceTable
 from farm.faces.table_file import write_table
 from farm.media.index import VideoIndex
 from farm.media.listing import FrameListing
 from farm.observer import RenderObserver
 from farm.report import Stage
+from farm.settings import RenderSettings
 from farm.stop import StopRequest
 
 
@@ -43,17 +45,32 @@ def analyze_video(
         Interrupted: `stop` was asked for; what was looked at is kept.
         FarmError: The analysis cannot be done; nothing is written.
     """
-    return _Analysis(settings, observer, stop or StopRequest()).run(runtime)
+    asked = settings.as_render()
+    job = Analysis(asked, observer, stop or StopRequest(), recognises=settings.recognize)
+    return job.run(runtime)
 
 
-class _Analysis(VideoJob[AnalysisReport]):
-    """The state of one `analyze_video`."""
+class Analysis(VideoJob[AnalysisReport]):
+    """The state of one analysis."""
 
     def __init__(
-        self, settings: AnalyzeSettings, observer: RenderObserver, stop: StopRequest
+        self,
+        settings: RenderSettings,
+        observer: RenderObserver,
+        stop: StopRequest,
+        *,
+        recognises: bool,
     ) -> None:
-        super().__init__(settings.as_render(), observer, None, stop)
-        self._recognises = settings.recognize
+        """Take the job.
+
+        Args:
+            settings: Of a job that renders nothing, with the table as its output.
+            observer: Told what happens.
+            stop: Lets somebody end the analysis.
+            recognises: Whether the table shall say who is who.
+        """
+        super().__init__(settings, observer, None, stop)
+        self._recognises = recognises
         self._began = time.monotonic()
 
     def _check(self) -> None:
@@ -85,7 +102,7 @@ class _Analysis(VideoJob[AnalysisReport]):
         folder = self._folder(plan)
         assert plan.analysis is not None
         table = self._analyse(plan, plan.analysis, folder)
-        write_table(self._settings.output, table)
+        self._write(plan, table)
         folder.remove()
         self._tally.stage_s[Stage.TOTAL] = time.monotonic() - self._began
         return analysis_report(
@@ -96,3 +113,7 @@ class _Analysis(VideoJob[AnalysisReport]):
             model_sha256=plan.faces.model_sha256,
             notes=self._tally.notes,
         )
+
+    def _write(self, plan: JobPlan, table: FaceTable) -> None:
+        """Write what was found."""
+        write_table(self._settings.output, table)

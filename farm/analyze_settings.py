@@ -1,11 +1,11 @@
-"""Settings of an analysis by itself, checked when made.
+"""Settings of commands that only look at the faces of a clip, checked when made.
 
 Not for: the analysis before a render (`farm.face_settings.AnalysisSettings`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -31,16 +31,9 @@ from farm.settings import ProcessorSettings, RenderSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnalyzeSettings:
-    """One `facefarm analyze`, as asked for."""
+class LookSettings:
+    """With what and where it is looked."""
 
-    target: Annotated[Path, Option(positional=True, help="Video to look at.")]
-    output: Annotated[Path, Option(short="o", help="Face table to write, like faces.json.")]
-    overwrite: Overwrite = False
-    recognize: Annotated[
-        bool, Option(help="Also say who is who; needs landmarks and a recognizer.")
-    ] = False
-    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     detector: Detector = "auto"
     video_stream: VideoStreamIndex = None
     models_dir: ModelsDir = None
@@ -58,26 +51,73 @@ class AnalyzeSettings:
     def __post_init__(self) -> None:
         check_ranges(self)
 
-    def as_render(self) -> RenderSettings:
+    def as_render(
+        self, target: Path, output: Path, overwrite: bool, analysis: AnalysisSettings
+    ) -> RenderSettings:
         """The settings of a job that renders nothing."""
+        shared = {each.name: getattr(self, each.name) for each in fields(self)}
+        detector = shared.pop("detector")
         return RenderSettings(
-            target=self.target,
-            output=self.output,
-            overwrite=self.overwrite,
-            processors=ProcessorSettings(names=("none",), detector=self.detector),
-            analysis=self.analysis,
+            target=target,
+            output=output,
+            overwrite=overwrite,
+            processors=ProcessorSettings(names=("none",), detector=detector),
+            analysis=analysis,
             video_encoder="ffv1",
             video_quality=0,
-            video_stream=self.video_stream,
-            models_dir=self.models_dir,
-            models=self.models,
-            allow_unverified_models=self.allow_unverified_models,
-            execution_provider=self.execution_provider,
-            same_provider=self.same_provider,
-            execution_threads=self.execution_threads,
-            max_memory_bytes=self.max_memory_bytes,
-            workers=self.workers,
-            chunk_seconds=self.chunk_seconds,
-            address=self.address,
-            job_dir=self.job_dir,
+            **shared,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnalyzeSettings:
+    """One `facefarm analyze`, as asked for."""
+
+    target: Annotated[Path, Option(positional=True, help="Video to look at.")]
+    output: Annotated[Path, Option(short="o", help="Face table to write, like faces.json.")]
+    overwrite: Overwrite = False
+    recognize: Annotated[
+        bool, Option(help="Also say who is who; needs landmarks and a recognizer.")
+    ] = False
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    look: LookSettings = field(default_factory=LookSettings)
+
+    def as_render(self) -> RenderSettings:
+        """The settings of a job that renders nothing."""
+        return self.look.as_render(self.target, self.output, self.overwrite, self.analysis)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FacesSettings:
+    """One `facefarm faces`, as asked for."""
+
+    target: Annotated[Path, Option(positional=True, help="Video to look at.")]
+    folder: Annotated[
+        Path,
+        Option(name="output", short="o", help="Folder for table, map and contact sheet."),
+    ]
+    overwrite: Overwrite = False
+    cover: Annotated[
+        bool, Option(help="Cover the faces in the contact sheet, for work on privacy.")
+    ] = False
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    look: LookSettings = field(default_factory=LookSettings)
+
+    @property
+    def table(self) -> Path:
+        """Where the face table is written."""
+        return self.folder / "faces.json"
+
+    @property
+    def map(self) -> Path:
+        """Where the map of faces is written."""
+        return self.folder / "map.toml"
+
+    @property
+    def sheet(self) -> Path:
+        """Where the contact sheet is written."""
+        return self.folder / "people.png"
+
+    def as_render(self) -> RenderSettings:
+        """The settings of a job that renders nothing."""
+        return self.look.as_render(self.target, self.table, self.overwrite, self.analysis)

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from farm.analyze_settings import AnalyzeSettings
+from farm.analyze_settings import AnalyzeSettings, FacesSettings
 from farm.errors import InputError, SettingsError
 from farm.face_settings import SelectionSettings
 from farm.image_names import images_of, is_image, is_image_set, is_sequence, outputs_of
@@ -87,6 +87,23 @@ def check_analysis(settings: AnalyzeSettings) -> None:
     _check_names(settings.as_render())
     check_input(settings.target, "the video to look at")
     check_output(settings.output, (settings.target,), overwrite=settings.overwrite)
+
+
+def check_faces(settings: FacesSettings) -> None:
+    """Everything that can be refused before people are looked for; makes the folder.
+
+    Raises:
+        SettingsError: A name is unknown.
+        InputError: A file cannot be read, or the outputs cannot be written.
+    """
+    _check_names(settings.as_render())
+    check_input(settings.target, "the video to look at")
+    try:
+        settings.folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{settings.folder}: cannot be made ({error.strerror})") from error
+    for path in (settings.table, settings.map, settings.sheet):
+        check_output(path, (settings.target,), overwrite=settings.overwrite)
 
 
 def _check_names(settings: RenderSettings) -> None:

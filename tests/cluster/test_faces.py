@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from cluster.analyze import analyze_video
+from cluster.people import find_people
 from cluster.render import render_video
 from cluster.runtime import RayRuntime
-from farm.analyze_settings import AnalyzeSettings
+from farm.analyze_settings import AnalyzeSettings, FacesSettings, LookSettings
 from farm.errors import InputError
 from farm.face_settings import AnalysisSettings, FaceOrder, SelectionSettings
+from farm.faces.sheet import CELL_PX
 from farm.observer import NullObserver
 from farm.report import RenderReport
 from farm.settings import ProcessorSettings, RenderSettings
@@ -82,6 +84,11 @@ def render(
         **(values | changes),
     )
     return render_video(settings, NullObserver(), runtime=runtime)
+
+
+def look_with(folder: Path, **changes: Any) -> LookSettings:
+    models = tuple((kind, folder / f"{name}.onnx") for kind, name in MODELS.items())
+    return LookSettings(detector="scrfd", models=models, allow_unverified_models=True, **changes)
 
 
 def md5s(path: Path) -> list[str]:
@@ -154,10 +161,7 @@ def test_a_table_that_was_analysed_before_gives_the_same_pixels_and_can_be_edite
             target=folder / "clip.mkv",
             output=table,
             analysis=analysis,
-            detector="scrfd",
-            models=tuple((kind, folder / f"{name}.onnx") for kind, name in MODELS.items()),
-            allow_unverified_models=True,
-            chunk_seconds=0.5,
+            look=look_with(folder, chunk_seconds=0.5),
         ),
         NullObserver(),
         runtime=runtime,
@@ -219,3 +223,46 @@ order = "right-to-left"
     picture = next(iter(serial_decode(output))).to_ndarray(format="bgr24")
     for (x, y), colour in zip(middles, colours, strict=True):
         assert np.abs(picture[y, x].astype(int) - np.array(colour)).max() < 12
+
+
+def test_the_people_of_a_clip_are_shown_on_a_sheet_and_mapped(
+    runtime: RayRuntime, folder: Path, tmp_path: Path
+) -> None:
+    settings = FacesSettings(
+        target=folder / "clip.mkv", folder=tmp_path, look=look_with(folder, chunk_seconds=0.5)
+    )
+    report = find_people(settings, NullObserver(), runtime=runtime)
+    assert [(each.person, each.frames) for each in report.people] == [(1, FRAMES), (2, FRAMES - 6)]
+    sheet = cv2.imread(str(report.sheet))
+    assert sheet is not None
+    assert sheet.shape == (CELL_PX + 36, 2 * CELL_PX, 3)
+    for place, colour in enumerate(("magenta", "cyan")):
+        middle = sheet[CELL_PX // 2, place * CELL_PX + CELL_PX // 2].astype(int)
+        assert np.abs(middle - np.array(COLOURS_BGR[colour])).max() < 90
+    text = report.map.read_text().replace(
+        'person = 2\nsource = ""', 'person = 2\nsource = "me.png"'
+    )
+    report.map.write_text(text)
+    (tmp_path / "me.png").write_bytes((folder / "me.png").read_bytes())
+    selection = SelectionSettings(map_faces=report.map)
+    output = tmp_path / "out.mkv"
+    done = render(runtime, folder, output, "face_swapper", selection=selection, sources=())
+    assert done.detector == "the face table"
+    source, result = md5s(folder / "clip.mkv"), md5s(output)
+    same = [i for i, (one, other) in enumerate(zip(source, result, strict=True)) if one == other]
+    assert same == list(range(20, 26))
+
+
+def test_faces_are_covered_on_the_sheet_where_privacy_is_asked_for(
+    runtime: RayRuntime, folder: Path, tmp_path: Path
+) -> None:
+    sheets = []
+    for cover in (False, True):
+        settings = FacesSettings(
+            target=folder / "clip.mkv", folder=tmp_path, cover=cover, look=look_with(folder)
+        )
+        report = find_people(settings, NullObserver(), runtime=runtime)
+        sheet = cv2.imread(str(report.sheet))
+        assert sheet is not None
+        sheets.append(cv2.Laplacian(sheet[60:130, 60:130, 1], cv2.CV_64F).std())
+    assert sheets[1] < 0.5 * sheets[0]
