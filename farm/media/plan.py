@@ -22,6 +22,8 @@ from farm.media.timing import FrameTimes
 from farm.report import Damage
 
 _FALLBACK_RATE = Fraction(25)
+_OFF_RATE = Fraction(1, 50)
+"""How far the shortest frame may be off the frame rate, as a share."""
 _REORDER_FRAMES = 16
 """How far decode order and display order are apart at most; the bound of H.264 and HEVC."""
 _JUMPING_FORMATS = frozenset({"mpegts"})
@@ -110,7 +112,7 @@ def _times(index: VideoIndex, packets: NDArray[np.int64], pts: NDArray[np.int64]
     if missing == len(pts):
         dts = np.sort(index.dts[packets])
         if dts[0] == NO_PTS or bool((np.diff(dts) <= 0).any()):
-            return _regular_times(index, len(pts))
+            return _times_by_length(index, packets) or _regular_times(index, len(pts))
         pts = dts
     elif missing:
         pts = _filled(pts, _step(index, pts))
@@ -123,6 +125,23 @@ def _times(index: VideoIndex, packets: NDArray[np.int64], pts: NDArray[np.int64]
     durations = _durations(pts, int(index.durations[packets[-1]]))
     times = FrameTimes(time_base=time_base, pts=pts, durations=durations)
     return _Timed(times=times, clock=clock, notes=tuple(notes))
+
+
+def _times_by_length(index: VideoIndex, packets: NDArray[np.int64]) -> _Timed | None:
+    """Return the times of frames that stay for different times, as repeated fields make them.
+
+    None where the packets do not say how long, or all say the same.
+    """
+    lengths, rate = index.durations[packets], index.stream.frame_rate
+    shortest = int(lengths.min()) * index.stream.time_base
+    if rate is None or shortest <= 0 or int(lengths.max()) == int(lengths.min()):
+        return None
+    if abs(shortest * rate - 1) > _OFF_RATE:
+        return None
+    pts = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
+    times = FrameTimes(time_base=index.stream.time_base, pts=pts, durations=lengths)
+    note = "the source has no timestamps: frames are shown for as long as their fields say"
+    return _Timed(times=times, notes=(note,))
 
 
 def _regular_times(index: VideoIndex, count: int) -> _Timed:

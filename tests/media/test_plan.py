@@ -64,6 +64,22 @@ def test_a_source_without_timestamps_gets_its_frame_rate() -> None:
     assert "no timestamps" in plan.notes[0]
 
 
+def test_frames_with_repeated_fields_stay_longer_where_there_are_no_timestamps() -> None:
+    index = made_up_index([NO_PTS] * 4, [0], dts=[NO_PTS] * 4, durations=[40, 60, 40, 60])
+    listing = FrameListing(
+        packets=np.array([0, 2, 1, 3]),
+        pts=index.pts,
+        corrupt=np.zeros(4, dtype=np.bool_),
+        failed_packets=(),
+    )
+    plan = plan_frames(index, listing)
+    assert plan.times.pts.tolist() == [0, 40, 80, 140]
+    assert plan.times.durations.tolist() == [40, 40, 60, 60]
+    assert "as their fields say" in plan.notes[0]
+    slow = replace(index, durations=np.array([80, 120, 80, 120]))
+    assert plan_frames(slow, listing).times.pts.tolist() == [0, 1, 2, 3]
+
+
 def test_a_source_with_decoding_times_only_keeps_them() -> None:
     plan = _listed([NO_PTS] * 4, [0, 2, 1, 3], dts=[0, 40, 200, 240])
     assert plan.times.pts.tolist() == [0, 40, 200, 240]
