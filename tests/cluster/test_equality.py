@@ -16,8 +16,14 @@ from cluster.render import render_video
 from cluster.runtime import RayRuntime
 from farm.observer import NullObserver
 from farm.report import RenderReport
-from farm.settings import AnonymizeMethod, MaskShape, ProcessorSettings, RenderSettings
-from tests.media_maker import SerialFrame, Studio, main_video, serial_frames
+from farm.settings import (
+    AnonymizeMethod,
+    MaskShape,
+    ProcessorSettings,
+    RenderSettings,
+    TimeSettings,
+)
+from tests.media_maker import SerialFrame, Studio, audio_packets, main_video, serial_frames
 from tests.model_maker import COLOURS_BGR, make_scrfd
 from tests.rendering import NOTHING, ONE_FRAME_S
 
@@ -122,6 +128,27 @@ def test_the_full_product_of_recipes_encoders_lengths_and_workers_is_equal(
         runtime, source, output, video_encoder=encoder, chunk_seconds=chunk_seconds, workers=workers
     )
     assert_equal(source, output)
+
+
+def test_a_trim_at_another_rate_is_the_same_by_one_worker_and_by_four(
+    runtime: RayRuntime, media_studio: Studio, tmp_path: Path
+) -> None:
+    source = media_studio.path("multi.mp4")
+    time = TimeSettings(start=Fraction(1, 2), end=Fraction(3, 2), fps=Fraction(20))
+    shown = []
+    for workers, chunk_seconds in ((1, 100.0), (4, ONE_FRAME_S)):
+        output = tmp_path / f"{workers}.mp4"
+        report = render(
+            runtime, source, output, time=time, workers=workers, chunk_seconds=chunk_seconds
+        )
+        assert report.frames == 20
+        shown.append((serial_frames(output), audio_packets(output)))
+    assert shown[0] == shown[1]
+    frames, tracks = shown[0]
+    whole = {frame.md5 for frame in serial_frames(source)}
+    assert {frame.md5 for frame in frames} <= whole
+    assert _times(frames) == [Fraction(n, 20) for n in range(20)]
+    assert len(tracks) == 2
 
 
 FACE = (40, 30, 90, 80)
