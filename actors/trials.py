@@ -5,8 +5,11 @@ Not for: what a trial is (`farm.encoder_trial`) or which encoder is taken (`sche
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -28,11 +31,15 @@ class RunningTrials:
     encoders: tuple[str, ...]
     refs: dict[str, Any]
     """By node."""
+    here: Future[tuple[Trial, ...]] | None = None
+    """The trial in this process, where there is no other."""
 
     def results(self) -> dict[str, tuple[Trial, ...]]:
         """Return what each node found; a node that does not answer can use none of them."""
         if not self.encoders:
             return dict.fromkeys(self.nodes, ())
+        if self.here is not None:
+            return dict.fromkeys(self.nodes, self.here.result())
         ray.wait(list(self.refs.values()), num_returns=len(self.refs), timeout=_TRIAL_S)
         return {node: self._answer(ref) for node, ref in self.refs.items()}
 
@@ -51,16 +58,22 @@ class RunningTrials:
 
 
 def start_trials(
-    rungs: Sequence[EncoderChoice], stream: StreamParameters, nodes: Iterable[str]
+    rungs: Sequence[EncoderChoice], stream: StreamParameters, nodes: Iterable[str], home: str
 ) -> RunningTrials:
-    """Try encoders on nodes.
+    """Try encoders on nodes; on the driver's alone, in its own process, where no device is.
 
     Args:
         rungs: The encoders.
         stream: What they are to encode.
         nodes: Ids of the nodes.
+        home: That of the driver.
     """
-    nodes = tuple(nodes)
+    nodes, names = tuple(nodes), tuple(rung.encoder for rung in rungs)
+    if nodes == (home,) and not _has_devices():
+        with_thread = ThreadPoolExecutor(1)
+        here = with_thread.submit(try_rungs, tuple(rungs), stream)
+        with_thread.shutdown(wait=False)
+        return RunningTrials(nodes=nodes, encoders=names, refs={}, here=here)
     remote: Any = ray.remote(try_rungs)
     refs = {
         node: remote.options(
@@ -70,7 +83,14 @@ def start_trials(
         ).remote(tuple(rungs), stream)
         for node in (nodes if rungs else ())
     }
-    return RunningTrials(nodes=nodes, encoders=tuple(rung.encoder for rung in rungs), refs=refs)
+    return RunningTrials(nodes=nodes, encoders=names, refs=refs)
+
+
+def _has_devices() -> bool:
+    """Whether there may be a device whose driver could bring a process down."""
+    places = (("/dev", "nvidia*"), ("/dev", "dxg"), ("/dev/dri", "renderD*"))
+    found = any(any(Path(folder).glob(name)) for folder, name in places)
+    return found or sys.platform != "linux"
 
 
 def try_rungs(rungs: Sequence[EncoderChoice], stream: StreamParameters) -> tuple[Trial, ...]:

@@ -106,6 +106,8 @@ class ChunkWorker:
         self._turn = threading.Condition()
         self._next_ticket = 0
         self._fetched = 0
+        self._again = 0
+        """Frames that were encoded again."""
         self._dropped: set[int] = set()
         self._futures: dict[int, Future[ChunkResult]] = {}
 
@@ -140,7 +142,7 @@ class ChunkWorker:
 
     def activity(self) -> int:
         """Return a number that grows with everything that is done here."""
-        return self._fetched + (self._renderer.activity if self._renderer else 0)
+        return self._fetched + self._again + (self._renderer.activity if self._renderer else 0)
 
     def drop(self, token: int) -> None:
         """Give an attempt up, whether it has begun or not."""
@@ -182,7 +184,10 @@ class ChunkWorker:
             return None
         with self._turn:
             self._pass(shipment.ticket)
-        return encode_again(self._setup, shipment.task, self._sent)
+        return encode_again(self._setup, shipment.task, self._sent, self._count_again)
+
+    def _count_again(self) -> None:
+        self._again += 1
 
     def _submit(self, shipment: Shipment) -> Future[ChunkResult]:
         """Enter the pipeline when the attempts before this one have."""

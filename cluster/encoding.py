@@ -106,5 +106,5 @@ def start_picker(
         hdr=index.hdr,
     )
     doubtful = len(ladder.rungs) > 1 or ladder.rungs[0].family or settings.encoding.insists
-    trials = start_trials(ladder.rungs if doubtful else (), output, nodes)
+    trials = start_trials(ladder.rungs if doubtful else (), output, nodes, home)
     return EncoderPicker(settings=settings, output=output, ladder=ladder, trials=trials, home=home)

@@ -6,7 +6,7 @@ Not for: rendering (`farm.render`) or the layout of the file (`farm.media.chunk_
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -74,7 +74,10 @@ def has_earlier(setup: RenderSetup, task: ChunkTask) -> bool:
 
 
 def encode_again(
-    setup: RenderSetup, task: ChunkTask, files: Files | None = None
+    setup: RenderSetup,
+    task: ChunkTask,
+    files: Files | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> ChunkResult | None:
     """Make a chunk of the pictures that an earlier encoder of the job has left.
 
@@ -82,6 +85,7 @@ def encode_again(
         setup: The job.
         task: The chunk.
         files: Who puts it in place; None for this machine.
+        alive: Called after every frame.
 
     Returns:
         The result; None where there is nothing whole to make it of, so that it must be rendered.
@@ -101,6 +105,7 @@ def encode_again(
     for frame in decode_packets(read_packets(path), earlier):
         packets += encoder.encode(frame, result.frames)
         result.frames += 1
+        alive()
     packets += encoder.flush()
     fields = {
         "chunk_index": task.chunk_index,

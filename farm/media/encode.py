@@ -122,6 +122,7 @@ class ChunkEncoder:
         try:
             packets = [self._packet(each) for each in self._context.encode(frame)]
         except (av.FFmpegError, ValueError) as error:
+            self.close()
             raise EncoderError(
                 f"{self._choice.encoder} broke while encoding {self._choice.pix_fmt} "
                 f"{self._stream.width}x{self._stream.height} ({reason_of(error)}); "

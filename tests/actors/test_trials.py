@@ -20,6 +20,7 @@ RUNGS = encoder_ladder("libx264", 18, parameters(), EncoderSettings()).rungs
 def ray(monkeypatch: pytest.MonkeyPatch) -> FakeRay:
     fake = FakeRay()
     monkeypatch.setattr(trials, "ray", fake)
+    monkeypatch.setattr(trials, "_has_devices", lambda: True)
     return fake
 
 
@@ -38,9 +39,8 @@ def test_software_is_not_tried_where_hardware_works(monkeypatch: pytest.MonkeyPa
 
 def test_every_node_is_asked_and_the_task_is_pinned_to_it(ray: FakeRay) -> None:
     other = "cd" * 28
-    running = start_trials(
-        (choose_encoder("ffv1", 0, parameters())[0],), parameters(), [NODE, other]
-    )
+    rungs = (choose_encoder("ffv1", 0, parameters())[0],)
+    running = start_trials(rungs, parameters(), [NODE, other], NODE)
     assert [each["scheduling_strategy"].node_id for each in ray.options] == [NODE, other]
     assert all(each["num_cpus"] == each["max_retries"] == 0 for each in ray.options)
     works = (Trial(encoder="ffv1", problem=None, parameter_sets=b""),)
@@ -55,7 +55,7 @@ def test_an_encoder_that_brings_its_process_down_counts_as_broken(
     def crash(ref: object) -> None:
         raise WorkerCrashedError
 
-    running = start_trials(RUNGS, parameters(), [NODE])
+    running = start_trials(RUNGS, parameters(), [NODE], NODE)
     monkeypatch.setattr(ray, "get", crash)
     problems = {trial.problem for trial in running.results()[NODE]}
     assert problems == {"its trial brought the process down (WorkerCrashedError)"}
@@ -64,7 +64,16 @@ def test_an_encoder_that_brings_its_process_down_counts_as_broken(
 def test_an_encoder_that_hangs_counts_as_broken(
     ray: FakeRay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = start_trials(RUNGS, parameters(), [NODE])
+    running = start_trials(RUNGS, parameters(), [NODE], NODE)
     monkeypatch.setattr(ray, "wait", lambda refs, **_: ([], refs))
     problems = {trial.problem for trial in running.results()[NODE]}
     assert problems == {"did not answer within 60 s"}
+
+
+def test_a_single_node_without_devices_needs_no_process_for_its_trial(
+    ray: FakeRay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "_has_devices", lambda: False)
+    found = start_trials(RUNGS, parameters(), [NODE], NODE).results()
+    assert [trial.encoder for trial in found[NODE]] == [rung.encoder for rung in RUNGS]
+    assert ray.options == []

@@ -57,11 +57,12 @@ class Watcher(NullObserver):
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Ray of threads."""
     ray = FakeRay()
-    for module in ("actors.pool", "actors.trials", "cluster.render"):
+    for module in ("actors.pool", "actors.trials", "cluster.job"):
         monkeypatch.setattr(f"{module}.ray", ray)
     monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
     yield SimpleNamespace(
         inventory=lambda _: Inventory(offers=(replace(node(cores=2), node_id=NODE),)),
+        is_private=True,
         nodes=lambda: (NODE,),
         home=NODE,
     )

@@ -67,6 +67,7 @@ def pretend_hardware(
         return quality | {"preset": "ultrafast", "x264-params": "open-gop=0"}
 
     monkeypatch.setattr(encode, "_created", pretended)
+    monkeypatch.setattr(encode, "LIMITED_FAMILIES", frozenset())
     monkeypatch.setattr(encode, "_local_options", pretended_options)
     return break_encoder(monkeypatch, encoder, fault or (lambda _, frame: frame))
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from farm.errors import EncoderError
 from farm.media.encode import ChunkEncoder
 from farm.media.encoders import choose_encoder
-from farm.media.sessions import Session, open_in_turn
+from farm.media.sessions import LIMITED_FAMILIES, Session, open_in_turn
 from tests.media.broken_encoders import pretend_hardware
 from tests.media.finish_case import parameters, picture
 
@@ -78,6 +79,7 @@ def test_an_encoder_gives_its_session_back_when_it_is_flushed_or_closed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flushed: bool
 ) -> None:
     pretend_hardware(monkeypatch)
+    monkeypatch.setattr("farm.media.encode.LIMITED_FAMILIES", LIMITED_FAMILIES)
     monkeypatch.setattr("farm.media.sessions._usual_folder", lambda: tmp_path)
     encoder = ChunkEncoder(choose_encoder("h264_nvenc", 18, parameters())[0], parameters())
     encoder.encode(picture(0), 0)
@@ -93,3 +95,20 @@ def test_nothing_is_noted_on_a_machine_without_such_hardware(tmp_path: Path) -> 
     session = open_in_turn("nvenc", Driver(1).open_one, tmp_path / "sessions")[1]
     assert len(list((tmp_path / "sessions").iterdir())) == 1
     session.give_back()
+
+
+def test_nobody_waits_for_ever_for_a_session_that_may_not_be_the_reason(tmp_path: Path) -> None:
+    held = open_in_turn("nvenc", Driver(1).open_one, tmp_path)[1]
+    with pytest.raises(EncoderError, match="out of sessions"):
+        open_in_turn("nvenc", Driver(0).open_one, tmp_path, patience_s=0.1)
+    held.give_back()
+
+
+def test_nobody_waits_where_there_is_no_driver(tmp_path: Path) -> None:
+    def open_nothing() -> None:
+        raise EncoderError("no driver") from PermissionError(errno.EPERM, "not permitted")
+
+    held = open_in_turn("nvenc", Driver(1).open_one, tmp_path)[1]
+    with pytest.raises(EncoderError, match="no driver"):
+        open_in_turn("nvenc", open_nothing, tmp_path)
+    held.give_back()
