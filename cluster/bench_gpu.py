@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from cluster.bench_pipeline import PipelineBench
-from farm.bench.precisions import BATCHES, NetworkSpeed, Precision, model_in, network_speeds
+from farm.bench.precisions import BATCHES, NetworkSpeed, network_speeds
 from farm.bench.rows import machine_facts, usable_cores
 from farm.bench.sizes import NetworkSize
 from farm.command import Say
 from farm.errors import FarmError, ProviderError
 from farm.models.session import available_providers, choose_provider, execution_threads
 from farm.node.gpus import list_gpus
+from farm.precision import Precision
 
 _DEVICES = ("tensorrt", "cuda", "migraphx", "rocm", "directml")
 
@@ -51,7 +52,6 @@ class GpuBench:
         self._bench = PipelineBench(
             folder, size=size, clip=clip, frames=frames, video_encoder="libx264"
         )
-        self._swapper = self._bench.networks.swapper
         self._size = size
         self._batches = batches
 
@@ -64,7 +64,9 @@ class GpuBench:
         rows: list[GpuRow] = []
         for provider in providers:
             threads = execution_threads(provider, usable_cores())
-            for speed in network_speeds(self._swapper, provider, threads, self._batches):
+            for speed in network_speeds(
+                self._bench.networks.swapper, provider, threads, self._batches
+            ):
                 say(f"{speed.name}: {speed.problem or f'{speed.per_second:.1f} faces a second'}")
                 speeds.append(speed)
             rows += [row for way in self._ways(provider) if (row := self._row(*way, say))]
@@ -87,13 +89,7 @@ class GpuBench:
         name = f"{provider}, {precision}, batch {batch}"
         say(f"pipeline: {name}")
         try:
-            swapper = model_in(precision, self._swapper)
-            cost, results = self._bench.render(
-                provider,
-                batch=batch,
-                tensor_float=precision is not Precision.FP32,
-                swapper=swapper,
-            )
+            cost, results = self._bench.render(provider, batch=batch, precision=precision)
         except FarmError as error:
             return GpuRow(name=name, problem=error.message)
         stages = ("decode", "detect", "process", "encode")

@@ -43,6 +43,7 @@ from farm.media.plan import plan_frames
 from farm.media.reshape import Reshape
 from farm.models.session import choose_provider, execution_threads
 from farm.models.store import ModelStore
+from farm.precision import Precision
 from farm.process import FaceJob, FaceStage
 from farm.render import ChunkRenderer
 from farm.settings import ProcessorSettings
@@ -201,18 +202,17 @@ class PipelineBench:
         return self._rendered(way, job)[0]
 
     def render(
-        self, provider: str, *, batch: int, tensor_float: bool, swapper: Path
+        self, provider: str, *, batch: int, precision: Precision
     ) -> tuple[Cost, list[ChunkResult]]:
         """Render the clip in a given way.
 
         Args:
             provider: Short name of the execution provider.
             batch: Pictures that go through the networks together on a device.
-            tensor_float: Whether CUDA may round what it multiplies.
-            swapper: The swap network.
+            precision: That of a device.
         """
-        self.networks = replace(self.networks, swapper=swapper)
-        job = replace(self._face_job(provider), batch=batch, tensor_float=tensor_float)
+        job = self._face_job(provider)
+        job = replace(job, batch=batch, settings=replace(job.settings, precision=precision))
         encoder = self._encoder(self._video_encoder)
         return self._rendered(self._way(provider, provider, encoder), job)
 

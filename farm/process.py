@@ -71,8 +71,6 @@ class FaceJob:
     """Whether a render gets its faces with each chunk."""
     batch: int = MAX_BATCH
     """Frames that go through the networks together on a device; one number for the whole job."""
-    tensor_float: bool = True
-    """See `SessionSettings`; one precision for the whole job."""
 
     def context(self, threads: int) -> ProcessorContext:
         """Return what processors see, for a worker with this thread budget."""
@@ -83,7 +81,7 @@ class FaceJob:
                 provider=self.provider,
                 threads=threads,
                 batch=self.batch,
-                tensor_float=self.tensor_float,
+                precision=self.settings.precision,
             ),
             source_embedding=self.source_embedding,
             more_sources=self.more_sources,
@@ -308,7 +306,7 @@ def open_recogniser(models: ModelStore, sessions: SessionSettings) -> Recogniser
     """
     path = models.find("recognizer").path
     try:
-        return Recogniser(open_session(path, sessions))
+        return Recogniser(open_session(path, sessions.for_decisions()))
     except ModelError as error:
         raise ModelError(f"{path}: {error.message.removeprefix(f'{path}: ')}") from error
 

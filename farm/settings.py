@@ -34,6 +34,7 @@ from farm.farm_options import (
 )
 from farm.options import Option, OptionKind, check_ranges
 from farm.paste_settings import PasteSettings
+from farm.precision import Precision
 
 _MOST_PX = 16384
 """Longest side of a picture that encoders take."""
@@ -88,6 +89,9 @@ class ProcessorSettings:
         ),
     ] = ("face_swapper",)
     many_faces: Annotated[bool, Option(help="Work on every face, not on one person.")] = False
+    precision: Annotated[
+        Precision, Option(help="How a GPU computes new faces; CPUs always take fp32.")
+    ] = Precision.TF32
     detector: Detector = "auto"
     turned_faces: Annotated[
         bool,

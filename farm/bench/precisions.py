@@ -8,29 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from farm.errors import FarmError
-from farm.models.quantize import write_fp16
 from farm.models.session import SessionSettings, open_session
+from farm.precision import Precision
 
 BATCHES = (1, 8, 32)
 _LEAST_S = 1.0
 _LEAST_RUNS = 3
-
-
-class Precision(StrEnum):
-    """How a device multiplies."""
-
-    FP32 = "fp32"
-    TF32 = "tf32"
-    """Inputs rounded to 19 bits where the device can; CUDA's default."""
-    FP16 = "fp16"
-    """Weights and sums of 16 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,16 +35,6 @@ class NetworkSpeed:
     """Pictures."""
     problem: str = ""
     """Why there is no number."""
-
-
-def model_in(precision: Precision, model: Path) -> Path:
-    """The model file for a precision, made next to it where it is another one."""
-    if precision is not Precision.FP16:
-        return model
-    half = model.with_name(f"{model.stem}_fp16.onnx")
-    if not half.is_file():
-        write_fp16(model, half)
-    return half
 
 
 def network_speeds(
@@ -83,11 +62,11 @@ def _speed(
         provider=provider,
         threads=threads,
         batch=batch,
-        tensor_float=precision is not Precision.FP32,
+        precision=precision,
         cuda_graphs=graphs,
     )
     try:
-        session = open_session(model_in(precision, model), settings)
+        session = open_session(model, settings)
         return replace(found, per_second=_per_second(session, batch))
     except FarmError as error:
         return replace(found, problem=error.message)

@@ -109,7 +109,7 @@ def choose_detector(
     if model is None:
         return CascadeDetector()
     opened = open_detector_session if sessions.on_device else open_session
-    session = opened(model.path, sessions)
+    session = opened(model.path, sessions.for_decisions())
     return _of_session(asked, session, model)
 
 

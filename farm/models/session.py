@@ -12,7 +12,7 @@ import functools
 import io
 import logging
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,9 +22,11 @@ import numpy as np
 from farm.errors import ModelError, ProviderError
 from farm.models.device_session import Buffers, DeviceSession
 from farm.models.engines import engine_dir
+from farm.models.half import half_copy
 from farm.models.placement import RECORD_PLACEMENT, require_placement
 from farm.models.store import default_models_dir
 from farm.names import require_known
+from farm.precision import Precision
 
 log = logging.getLogger(__name__)
 
@@ -73,12 +75,18 @@ class SessionSettings:
     device_id: int = 0
     batch: int = MAX_BATCH
     """Items that go through a network together on a device, where memory allows it."""
-    tensor_float: bool = True
-    """Whether CUDA may round what it multiplies to 19 bits (TF32), as it does by default."""
+    precision: Precision = Precision.TF32
+    """Of a device."""
     cuda_graphs: bool = False
     """Whether CUDA records the work of a batch once and replays it."""
     engines: Path | None = None
     """Where TensorRT keeps what it builds; None takes a folder below the user's cache."""
+
+    def for_decisions(self) -> SessionSettings:
+        """The same for networks that find and know faces: 16 bits are for pictures only."""
+        if self.precision is not Precision.FP16:
+            return self
+        return replace(self, precision=Precision.TF32)
 
     @property
     def on_device(self) -> bool:
@@ -149,6 +157,8 @@ def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
     runtime = _runtime()
     _require_built_in(settings.provider)
     _preload(settings.provider)
+    if settings.on_device and settings.precision is Precision.FP16 and isinstance(model, Path):
+        model = half_copy(model, default_models_dir().parent / "fp16")
     try:
         session = runtime.InferenceSession(
             model if isinstance(model, bytes) else str(model),
@@ -210,7 +220,7 @@ def _provider_list(
 def _cuda_options(settings: SessionSettings) -> dict[str, str]:
     return {
         "cudnn_conv_algo_search": "HEURISTIC",
-        "use_tf32": str(int(settings.tensor_float)),
+        "use_tf32": str(int(settings.precision is not Precision.FP32)),
         "enable_cuda_graph": str(int(settings.cuda_graphs)),
     }
 

@@ -2,15 +2,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+import farm.models.session
 from cluster.bench import compare, gpu, pipeline
-from farm.bench.precisions import Precision
 from farm.bench.sizes import NetworkSize
 from farm.errors import InputError, ModelError, ProviderError, SettingsError
+from farm.models.session import SessionSettings
+from farm.precision import Precision
 
 
 @pytest.fixture
@@ -111,13 +114,15 @@ def test_a_size_of_a_batch_is_a_number() -> None:
 def test_a_way_that_does_not_run_has_a_row_that_says_why(
     warm_clip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(precision: Precision, model: Path) -> Path:
-        if precision is Precision.FP16:
-            raise ModelError("no fp16 here")
-        return model
+    opened = farm.models.session.open_session
 
-    monkeypatch.setattr("cluster.bench_gpu.model_in", refuse)
-    monkeypatch.setattr("farm.bench.precisions.model_in", refuse)
+    def refuse(model: Path, settings: SessionSettings) -> Any:
+        if settings.precision is Precision.FP16:
+            raise ModelError("no fp16 here")
+        return opened(model, settings)
+
+    monkeypatch.setattr("farm.bench.precisions.open_session", refuse)
+    monkeypatch.setattr("farm.processors.face_swapper.open_session", refuse)
     result = gpu(
         network=NetworkSize.TINY,
         clip=warm_clip,
