@@ -23,6 +23,7 @@ from farm.farm_options import (
     Provider,
     SameProvider,
     Threads,
+    TurnedFaces,
     VideoStreamIndex,
     Workers,
 )
@@ -35,6 +36,7 @@ class LookSettings:
     """With what and where it is looked."""
 
     detector: Detector = "auto"
+    turned_faces: TurnedFaces = False
     video_stream: VideoStreamIndex = None
     models_dir: ModelsDir = None
     models: Models = ()
@@ -56,12 +58,12 @@ class LookSettings:
     ) -> RenderSettings:
         """The settings of a job that renders nothing."""
         shared = {each.name: getattr(self, each.name) for each in fields(self)}
-        detector = shared.pop("detector")
+        detector, turned = shared.pop("detector"), shared.pop("turned_faces")
         return RenderSettings(
             target=target,
             output=output,
             overwrite=overwrite,
-            processors=ProcessorSettings(names=("none",), detector=detector),
+            processors=ProcessorSettings(names=("none",), detector=detector, turned_faces=turned),
             analysis=analysis,
             video_encoder="ffv1",
             video_quality=0,

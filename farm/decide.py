@@ -13,8 +13,9 @@ from farm.errors import SettingsError
 from farm.face_map import MapEntry, read_map
 from farm.face_settings import AnalysisSettings, FaceSelector, SelectionSettings
 from farm.faces.cascade import NOTE as CASCADE_NOTE
-from farm.faces.detect import choose_detector, choose_model
+from farm.faces.detect import choose_model
 from farm.faces.table_file import TableDocument, read_table
+from farm.faces.turned import open_detector
 from farm.looker import Looker
 from farm.media.index import VideoIndex
 from farm.models.session import PROVIDERS, choose_provider
@@ -308,6 +309,6 @@ def decide_analysis(
         ),
     )
     sessions = job.context(threads=1).sessions
-    detector = choose_detector(settings.detector, models, sessions, needs_landmarks=recognises)
+    detector = open_detector(settings, models, sessions, landmarks=recognises)
     notes = (CASCADE_NOTE,) if model is None else ()
     return _decision(job, detector.name, files, (), notes)

@@ -22,6 +22,10 @@ VideoStreamIndex = Annotated[
 Detector = Annotated[
     str, Option(metavar="NAME", choices=DETECTORS, help="auto, scrfd, yunet or cascade.")
 ]
+TurnedFaces = Annotated[
+    bool,
+    Option(help="Also find faces that lie or are upside down; takes 4 times the detection."),
+]
 ModelsDir = Annotated[
     Path | None, Option(unset="below the user's cache", help="Where model files lie.")
 ]

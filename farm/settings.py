@@ -29,6 +29,7 @@ from farm.farm_options import (
     Provider,
     SameProvider,
     Threads,
+    TurnedFaces,
     VideoStreamIndex,
     Workers,
 )
@@ -93,10 +94,7 @@ class ProcessorSettings:
         Precision, Option(help="How a GPU computes new faces; CPUs always take fp32.")
     ] = Precision.TF32
     detector: Detector = "auto"
-    turned_faces: Annotated[
-        bool,
-        Option(help="Also find faces that lie or are upside down; takes 4 times the detection."),
-    ] = False
+    turned_faces: TurnedFaces = False
     anonymize_method: Annotated[
         AnonymizeMethod, Option(name="anonymizer-method", help="What covers a face.")
     ] = AnonymizeMethod.BLUR
