@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from farm.media.fields import InterlacedFrame
 from farm.media.frame import EditableFrame
 from farm.media.layout import ColorModel, layout_of
+from farm.media.stream import ColorTags
 from farm.media.warp import inverse, resized, then
 from tests.media.test_frame import COLOR, FORMATS, copy_planes, covered, noise_frame, samples
 
@@ -87,6 +88,20 @@ def test_parts_are_those_of_the_picture_that_a_player_shows(
         assert np.abs(part[y, x] - around.mean((0, 1))).max() <= 6
     edited.write_warped(part, round_mask(), matrix)
     assert np.abs(edited.to_bgr() - whole).max() <= 6
+
+
+@pytest.mark.parametrize("transfer", [16, 18])
+def test_hdr_parts_come_back_as_they_were_seen(transfer: int) -> None:
+    """A part goes through the stream's tone map on the way out and through its inverse back."""
+    color = ColorTags(range=1, space=9, primaries=9, trc=transfer)
+    edited = EditableFrame(smooth_frame("yuv420p10le"), color=color)
+    before = edited.read_bgr((40, 40, 140, 120))[0].astype(int)
+    matrix = part_at(90, 80)
+    edited.write_warped(edited.read_warped(matrix, SIDE), round_mask(), matrix)
+    assert edited.touched
+    assert np.abs(edited.read_bgr((40, 40, 140, 120))[0] - before).mean() < 1.5
+    edited.write_warped(np.full((SIDE, SIDE, 3), 128, np.float32), round_mask(), matrix)
+    assert np.abs(edited.read_bgr((84, 74, 96, 86))[0].astype(int) - 128).max() <= 3
 
 
 def test_ten_bits_stay_ten_bits() -> None:
