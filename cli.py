@@ -338,6 +338,7 @@ _GROUPS = {
     "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
+    "report": ("farm.page.commands:report", "Write the report of a render as an HTML page."),
     "serve": ("cluster.service.commands:serve", "Work through the queue."),
     "watch": ("scheduler.queue.watch:watch", "Add files that appear in a folder to the queue."),
     "schedule add": ("scheduler.schedules.commands:add", "Keep a schedule."),

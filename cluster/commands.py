@@ -92,6 +92,10 @@ def _write_down(settings: RenderSettings, report: RenderReport) -> dict[str, Any
     """Write the manifest beside the output."""
     manifest = build_manifest(settings, report, created=datetime.now(UTC))
     write_manifest(manifest_path(settings.output), manifest)
+    if settings.report:
+        from farm.page.page import page_path, write_page
+
+        write_page(manifest, page_path(settings.output))
     return manifest
 
 

@@ -197,7 +197,7 @@ class _Render(VideoJob[RenderReport]):
         setup = render_setup(self._settings, plan, folder)
 
         def done(worker: int, result: ChunkResult) -> None:
-            self._tally.add(worker, result)
+            self._tally.add(worker, result, plan.chunks[result.chunk_index].frame_start)
             self._refuse(plan)
             finisher.chunk_done(result.chunk_index)
 

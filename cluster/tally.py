@@ -13,6 +13,8 @@ from pathlib import Path
 
 from actors.worker import WorkerFacts
 from cluster.plan import JobPlan
+from farm.bottleneck import name_bottleneck
+from farm.chunk_report import chunk_report, since_begin
 from farm.chunk_task import ChunkResult
 from farm.content import ContentScore, content_in
 from farm.faces.flicker import ChunkFlicker, flicker_in, report_of
@@ -20,7 +22,7 @@ from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
-from farm.report import Damage, Gap, RenderReport, Stage, WorkerReport
+from farm.report import ChunkReport, Damage, Gap, RenderReport, Stage, WorkerReport
 
 _WORKER_STAGES = (Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
 
@@ -45,6 +47,7 @@ class Tally:
         self._sources = self._frames_seen = ContentScore()
         self.gaps: tuple[Gap, ...] = ()
         """Stretches in which somebody vanishes and returns."""
+        self._chunk_reports: list[ChunkReport] = []
         self._flicker: dict[int, ChunkFlicker] = {}
         """By chunk."""
 
@@ -77,9 +80,11 @@ class Tally:
         self._frames.clear()
         self._frames_seen = ContentScore()
         self._flicker.clear()
+        self._chunk_reports.clear()
 
-    def add(self, worker: int, result: ChunkResult) -> None:
-        """Count a chunk that a worker has finished."""
+    def add(self, worker: int, result: ChunkResult, frame_start: int = 0) -> None:
+        """Count a chunk that a worker has finished, whose first output frame is `frame_start`."""
+        self._chunk_reports.append(chunk_report(f"worker-{worker}", result, frame_start))
         self._faces += result.faces
         self._frames_without_face += result.frames_without_face
         self._corrupt += result.corrupt
@@ -90,6 +95,7 @@ class Tally:
         self._frames_seen = self._frames_seen.joined(result.content)
         self._flicker[result.chunk_index] = result.flicker
         self.observer.frames_done(result.frames)
+        self.observer.busy(dict(self.stage_s))
 
     @property
     def content(self) -> ContentScore:
@@ -155,6 +161,7 @@ class Tally:
             pix_fmt=plan.encoder.pix_fmt,
             provider=plan.provider,
             detector=plan.faces.detector,
+            frame_rate=plan.frames.output.times.mean_rate(),
             stage_s=dict(self.stage_s),
             fps=rendered / self.render_s if self.render_s else 0.0,
             peak_memory_bytes=peak_memory_bytes,
@@ -163,6 +170,10 @@ class Tally:
             model_sha256=plan.faces.model_sha256,
             model_licence=plan.faces.model_licence,
             workers=self._workers,
+            chunk_reports=since_begin(self._chunk_reports),
+            bottleneck=name_bottleneck(
+                self.stage_s, self.render_s, max(1, len(self._workers)), plan.encoder.encoder
+            ),
             flicker=report_of(self._flicker[chunk] for chunk in sorted(self._flicker)),
             damage=(*plan.frames.damage, *self._damage(plan)),
             gaps=self.gaps,

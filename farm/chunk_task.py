@@ -21,6 +21,7 @@ from farm.media.reshape import Reshape
 from farm.media.stream import StreamParameters
 from farm.models.shipped import ModelSet
 from farm.process import FaceJob
+from farm.spans import DeviceLoad, StageSpan
 
 
 class LostFramesError(ChunkError):
@@ -124,6 +125,13 @@ class ChunkResult:
     """Of an analysis: what its own source frames show."""
     flicker: ChunkFlicker = field(default_factory=ChunkFlicker)
     """Of the faces that were replaced."""
+    spans: dict[str, StageSpan] = field(default_factory=dict)
+    """When each stage was at work, by its name: fetch, decode, process, encode, store."""
+    cpu_s: float = 0.0
+    """Processor time of the worker since its chunk before."""
+    peak_memory_bytes: int = 0
+    """Largest resident size of the worker so far."""
+    load: DeviceLoad | None = None
     notes: list[str] = field(default_factory=list)
     """What the worker warned of while it rendered this chunk."""
 

@@ -5,6 +5,7 @@ Not for: results (`farm.report`) or drawing (`farm.progress`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from farm.report import Stage
@@ -27,6 +28,9 @@ class RenderObserver(Protocol):
     def frames_done(self, count: int) -> None:
         """`count` further output frames are finished."""
 
+    def busy(self, stage_s: Mapping[str, float]) -> None:
+        """Seconds that the workers' stages were at work so far, by `Stage`."""
+
     def note(self, message: str) -> None:
         """Something that the user should know and that does not stop the render."""
 
@@ -44,6 +48,9 @@ class NullObserver:
 
     def frames_done(self, count: int) -> None:
         """Ignore the frames."""
+
+    def busy(self, stage_s: Mapping[str, float]) -> None:
+        """Ignore the seconds."""
 
     def note(self, message: str) -> None:
         """Ignore the note."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
+from farm.bottleneck import busiest_stage
 from farm.observer import NullObserver, RenderObserver
 from farm.report import Stage
 from farm.summary import counted, seconds, size
@@ -64,6 +65,13 @@ class RenderState:
     """When each stage began, in the order they did."""
     detail: str = ""
     planned_at_s: float | None = None
+    bottleneck: str = ""
+    """The worker's stage that took most of the time so far."""
+
+    @property
+    def held_up_by(self) -> str:
+        """What to say of the bottleneck."""
+        return f", bound by {self.bottleneck}" if self.bottleneck else ""
 
     def begin(self, stage: Stage, detail: str) -> None:
         """`stage` begins now; the one before it has ended."""
@@ -171,7 +179,12 @@ class PlainDisplay:
             self._shown_at_s = now_s
             self._line(
                 f"{state.done}/{state.frames} frames, {state.fps:.1f} fps, {state.left} left"
+                f"{state.held_up_by}"
             )
+
+    def busy(self, stage_s: Mapping[str, float]) -> None:
+        """Keep what holds the render up."""
+        self._state.bottleneck = busiest_stage(stage_s)
 
     def note(self, message: str) -> None:
         """Write the note."""
@@ -194,9 +207,9 @@ class LiveDisplay:
         self._bar = Progress(
             BarColumn(bar_width=30),
             TextColumn("{task.completed:.0f}/{task.total:.0f} frames"),
-            TextColumn("{task.fields[fps]:.1f} fps, {task.fields[left]} left"),
+            TextColumn("{task.fields[fps]:.1f} fps, {task.fields[left]} left{task.fields[by]}"),
         )
-        self._task = self._bar.add_task("frames", total=1, visible=False, fps=0.0, left="?")
+        self._task = self._bar.add_task("frames", total=1, visible=False, fps=0.0, left="?", by="")
         console = Console(file=stream)
         self._live = Live(
             console=console,
@@ -232,6 +245,10 @@ class LiveDisplay:
         """Move the bar on."""
         self._state.done += count
 
+    def busy(self, stage_s: Mapping[str, float]) -> None:
+        """Keep what holds the render up."""
+        self._state.bottleneck = busiest_stage(stage_s)
+
     def note(self, message: str) -> None:
         """Write the note above the bar."""
         self._live.console.print(f"note: {message}", markup=False, highlight=False)
@@ -241,5 +258,11 @@ class LiveDisplay:
         from rich.text import Text
 
         state = self._state
-        self._bar.update(self._task, completed=state.done, fps=state.fps, left=state.left)
+        self._bar.update(
+            self._task,
+            completed=state.done,
+            fps=state.fps,
+            left=state.left,
+            by=state.held_up_by,
+        )
         return Group(Text(state.facts), self._bar, Text(state.stage_line()))

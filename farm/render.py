@@ -33,11 +33,14 @@ from farm.media.chunk_file import EncodedPacket
 from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.encoder_names import hardware_family
 from farm.media.frame import EditableFrame
+from farm.media.packets import PacketBlock
 from farm.media.reshape import Scaler
 from farm.models.session import SessionSettings, batch_size
+from farm.node.examine import GPU_PROVIDERS
 from farm.overheard import Overheard
 from farm.process import FaceCounts, FaceStage
 from farm.processors.registry import frame_maker
+from farm.spans import ProcessMeter, SpanBook, device_load
 from farm.store_chunk import chunk_info, store_chunk
 from farm.turns import Turns
 
@@ -63,12 +66,23 @@ class _Work:
     """How many of them are through, and not passed on yet."""
     encoder: ChunkEncoder | None = None
     packets: list[EncodedPacket] = field(default_factory=list)
+    book: SpanBook = field(default_factory=SpanBook)
     meter: FlickerMeter | None = None
 
     @property
     def dead(self) -> bool:
         """Whether it has failed already, so that its frames are not worth anything."""
         return self.future.done()
+
+    def fetched(self, start: int) -> Iterator[PacketBlock]:
+        """The packet blocks from a packet on; the time that it takes to get each is noted."""
+        blocks = iter(self.blocks(start))
+        while True:
+            with self.book.working("fetch"):
+                block = next(blocks, None)
+            if block is None:
+                return
+            yield block
 
     def fail(self, error: BaseException) -> None:
         """Report an error, the first one only."""
@@ -125,6 +139,7 @@ class ChunkRenderer:
         self._setup = setup
         self._files = files or LocalFiles()
         self._closed = False
+        self._meter = ProcessMeter()
         self._overheard = Overheard()
         self._overheard.start()
         self.activity = 0
@@ -211,13 +226,15 @@ class ChunkRenderer:
 
     def _decode(self, source: FrameSource, work: _Work) -> None:
         """Decode one chunk into the first queue; time spent waiting there is not counted."""
-        for position, frame in enumerate(source.frames(work.task, work.blocks, work.result)):
-            if work.dead:
-                source.close()
-                return
-            self.activity += 1
-            self._decoded.put(_Item(work, frame, position))
-        self._decoded.put(_Item(work, None))
+        with work.book.working("decode"):
+            for position, frame in enumerate(source.frames(work.task, work.fetched, work.result)):
+                if work.dead:
+                    source.close()
+                    return
+                self.activity += 1
+                with work.book.waiting("decode"):
+                    self._decoded.put(_Item(work, frame, position))
+            self._decoded.put(_Item(work, None))
 
     def _between(self, first: EditableFrame, second: EditableFrame, phase: float) -> EditableFrame:
         """Make a frame between two."""
@@ -233,7 +250,10 @@ class ChunkRenderer:
             if items is None:
                 break
             alive = [item for item in items if item.frame is not None and not item.work.dead]
+            began = time.time()
             found = self._process(alive) if alive and not self._faces.idle else []
+            for work, _ in found:
+                work.book.note("process", began, time.time())
             with self._turns.in_turn(turn):
                 for work, (counts, watch) in found:
                     _count(work.result, counts)
@@ -250,7 +270,10 @@ class ChunkRenderer:
 
     def _take(self) -> list[_Item] | None:
         """Take frames, the content filter having seen those that it is to see."""
+        began = time.time()
         items = _take(self._decoded, self._batch, full=self._faces.lanes > 1)
+        if items:
+            items[0].work.book.note_wait("process", began, time.time())
         self._look([item for item in items or () if not item.work.dead])
         return items
 
@@ -292,7 +315,8 @@ class ChunkRenderer:
                 item.work.result.process_s += time.perf_counter() - started
                 if frame is None:
                     return
-                self._processed.put(_Item(item.work, frame))
+                with item.work.book.waiting("process"):
+                    self._processed.put(_Item(item.work, frame))
         except Exception as error:  # noqa: BLE001 - a network may raise anything
             item.work.fail(_chunk_error(item.work, "making frames", error))
 
@@ -352,8 +376,13 @@ class ChunkRenderer:
         return _LateWatch(FlickerWatch(work.meter, tuple(numbers)))
 
     def _encode_loop(self) -> None:
-        while (item := self._processed.get()) is not None:
+        while True:
+            began = time.time()
+            item = self._processed.get()
+            if item is None:
+                break
             work, frame = item.work, item.frame
+            work.book.note_wait("encode", began, time.time())
             if work.dead:
                 continue
             if frame is not None:
@@ -373,13 +402,14 @@ class ChunkRenderer:
 
     def _timed(self, work: _Work, encode: Callable[[], None]) -> None:
         """Do a part of encoding; its time is added up, its error is the chunk's."""
-        started = time.perf_counter()
+        started, began = time.perf_counter(), time.time()
         try:
             encode()
         except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
             work.fail(_chunk_error(work, "encoding", error))
         finally:
             work.result.encode_s += time.perf_counter() - started
+            work.book.note("encode", began, time.time())
 
     def _encode(self, work: _Work, frame: EditableFrame) -> None:
         if work.encoder is None:
@@ -436,8 +466,13 @@ class ChunkRenderer:
         header = chunk_header(
             work.encoder, self._setup.encoder, self._setup.output, work.packets, fields
         )
-        result.bytes = store_chunk(self._setup, header, work.packets, self._files)
+        with work.book.working("store"):
+            result.bytes = store_chunk(self._setup, header, work.packets, self._files)
         work.packets = []
+        result.spans = work.book.spans
+        result.cpu_s, result.peak_memory_bytes = self._meter.take()
+        if self._setup.faces.provider in GPU_PROVIDERS:
+            result.load = device_load()
 
 
 def _content_watch(setup: RenderSetup) -> ContentWatch | None:

@@ -65,6 +65,38 @@ class WorkerReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageTime:
+    """When one stage of a chunk was at work."""
+
+    begin_s: float
+    """Seconds since the render stage began."""
+    end_s: float
+    busy_s: float
+    """Of the time between, not waiting for input or for room behind it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkReport:
+    """One rendered chunk as it went through its worker."""
+
+    chunk_index: int
+    worker: str
+    frame_start: int
+    frames: int
+    faces: int
+    bytes: int
+    cpu_s: float
+    """Processor time of the worker since its chunk before."""
+    peak_memory_bytes: int
+    """Largest resident size of the worker so far."""
+    stages: dict[str, StageTime]
+    """By name: fetch, decode, process, encode, store."""
+    device_use: float | None = None
+    """Share of the time in which a GPU of the worker was busy; None without one."""
+    device_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FlickerReport:
     """How much replaced faces flicker, in levels of 0..255, the source's own motion taken out."""
 
@@ -95,6 +127,8 @@ class RenderReport:
     pix_fmt: str
     provider: str
     detector: str
+    frame_rate: float = 0.0
+    """Mean frames per second of the output; 0 for images."""
     stage_s: dict[str, float]
     """Seconds by `Stage`; `total` is wall clock."""
     fps: float
@@ -107,6 +141,10 @@ class RenderReport:
     model_licence: dict[str, str] = field(default_factory=dict)
     """Licence of each model in `model_sha256`, which the result comes under too."""
     workers: tuple[WorkerReport, ...] = ()
+    chunk_reports: tuple[ChunkReport, ...] = ()
+    """Of the chunks that this run rendered."""
+    bottleneck: str = ""
+    """What held the render up, and what would help."""
     flicker: FlickerReport | None = None
     """None where no face was replaced in two neighbouring frames."""
     damage: tuple[Damage, ...] = ()

@@ -381,6 +381,7 @@ class RenderSettings:
     ffmpeg: Annotated[
         Path | None, Option(unset="the bundled one", help="Program of the final task.")
     ] = None
+    report: Annotated[bool, Option(help="Also write OUTPUT.facefarm.html, to look at.")] = False
     verify: Annotated[VerifyLevel, Option(help="How much of the finished file is checked.")] = (
         VerifyLevel.QUICK
     )

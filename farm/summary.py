@@ -28,6 +28,8 @@ def summary_lines(report: RenderReport) -> list[str]:
         f"  memory    {size(report.peak_memory_bytes)} at its peak",
     ]
     lines += [f"  flicker   {flicker_line(report.flicker)}"] if report.flicker else []
+    if report.bottleneck:
+        lines.append(f"  speed     {report.bottleneck}")
     lines += [f"  note      {note}" for note in report.notes]
     lines += [f"  damage    {damage_line(damage)}" for damage in report.damage]
     return lines

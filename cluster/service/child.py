@@ -45,6 +45,9 @@ class EventWriter:
         """Write the number of frames."""
         self.write("frames", count=count)
 
+    def busy(self, stage_s: Mapping[str, float]) -> None:
+        """Seconds of stages are not shown."""
+
     def note(self, message: str) -> None:
         """Write the note."""
         self.write("note", message=message)

@@ -114,7 +114,9 @@ def _job(
 
 def _digest(settings: RenderSettings, target: Path) -> str:
     """Hash of a job's work: the target as it is now, and all settings that the output shows."""
-    plain = replace(settings, overwrite=False, workers=None, address=None, job_dir=None)
+    plain = replace(
+        settings, overwrite=False, report=False, workers=None, address=None, job_dir=None
+    )
     facts = target.stat()
     text = json.dumps([to_jsonable(plain), facts.st_size, facts.st_mtime_ns], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -41,6 +41,7 @@ def test_two_services_do_every_job_once_although_one_is_killed_again_and_again(
         assert steady.wait(_LIMIT_S) == 0
         assert killed.wait(_LIMIT_S) == 0
         jobs = store.jobs()
+        assert [job.message for job in jobs if job.outcome is not JobOutcome.DONE] == []
         assert Counter(job.outcome for job in jobs) == {JobOutcome.DONE: _IMAGES + _VIDEOS}
         for job in jobs:
             whats = [entry.what for entry in store.history(job.job_id)]

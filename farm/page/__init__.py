@@ -1,0 +1,1 @@
+"""The report of a render as one HTML page that needs nothing beside it."""
