@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from markupsafe import Markup
 
 from farm.errors import FarmError, InputError
 from farm.manifest import MANIFEST_SUFFIX, manifest_path
@@ -75,11 +74,9 @@ def _values(manifest: Mapping[str, Any]) -> dict[str, Any]:
         "report": report,
         "settings": settings,
         "stages": _stages(report["stage_s"]),
-        "timeline": Markup(charts.timeline(chunks)) if chunks else "",
-        "fps": Markup(
-            charts.over_time(charts.frames_per_second(chunks), "frames per second", "fps")
-        ),
-        "faces": Markup(charts.over_time(points, "faces in a frame over the clip", "faces")),
+        "timeline": charts.timeline(chunks) if chunks else "",
+        "fps": charts.over_time(charts.frames_per_second(chunks), "frames per second", "fps"),
+        "faces": charts.over_time(points, "faces in a frame over the clip", "faces"),
         "strips": shown,
         "jump": jump,
     }
