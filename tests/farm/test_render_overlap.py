@@ -31,6 +31,9 @@ class Stage:
         self._lock = threading.Lock()
         self._two = threading.Event()
 
+    def chain(self) -> None:
+        return None
+
     def run(self, frames: Sequence[Any], *_: object, **_more: object) -> FaceCounts:
         with self._lock:
             self.sizes.append(len(frames))
