@@ -148,7 +148,7 @@ def chained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stands the processors above in for those of a job, and nobody for its detector."""
     known = {each.name: each for each in (Smooth, Brighten)}
     monkeypatch.setattr(process, "load_processors", lambda names: [known[n]() for n in names])
-    monkeypatch.setattr(process, "choose_detector", lambda *_, **__: NoDetector())
+    monkeypatch.setattr(process, "open_detector", lambda *_, **__: NoDetector())
     monkeypatch.setattr(process, "detect_faces", lambda _, frames: [() for _ in frames])
     monkeypatch.setattr("farm.render.frame_maker", lambda _: None)
     monkeypatch.setattr(PassThrough, "start", lambda _, context: _started(context))
