@@ -178,6 +178,8 @@ def _retimed(
     """Return the plan with the times that were asked for."""
     frames, time = plan_frames(index, listing), settings.time
     if span is not None:
+        if time.start is not None or time.end is not None:
+            raise SettingsError("--start and --end: a preview takes --at and --frames instead")
         frames = stretch(frames, *span)
     elif time.start is not None or time.end is not None:
         frames = trim(frames, time.start, time.end)

@@ -51,6 +51,8 @@ def check_render(settings: RenderSettings) -> None:
         _check_format(settings)
     if (several or is_image(settings.target)) and frame_maker(names) is not None:
         raise SettingsError("--frame-processor: an image has no frames to make others between")
+    if (several or is_image(settings.target)) and settings.time.asked:
+        raise SettingsError("--start, --end and --fps: an image has no time; leave them out")
     check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
 
 

@@ -200,6 +200,11 @@ class TimeSettings:
                 f"--end {float(self.end):g}: must lie behind --start {float(self.start):g}"
             )
 
+    @property
+    def asked(self) -> bool:
+        """Whether frames are to be shown at other times than in the source."""
+        return any(each is not None for each in (self.start, self.end, self.fps))
+
 
 def parse_size(text: str) -> tuple[int, int]:
     """Width and height of `WIDTHxHEIGHT`.

@@ -163,3 +163,8 @@ def test_an_interpolator_multiplies_frames_or_makes_those_of_a_rate(
     with pytest.raises(SettingsError, match="add --deinterlace"):
         plan(woven, **changes)
     assert plan(woven, shape=ShapeSettings(deinterlace=True), **changes).chunks
+
+
+def test_a_preview_is_not_trimmed_twice(clip: Path) -> None:
+    with pytest.raises(SettingsError, match="takes --at and --frames"):
+        plan(clip, span=(0.0, 10), time=TimeSettings(start=Fraction(1)))

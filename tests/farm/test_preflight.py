@@ -1,14 +1,22 @@
 from __future__ import annotations
 
 import shutil
+from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
 from farm.errors import InputError, SettingsError
 from farm.image_names import is_image
-from farm.preflight import check_folder, check_input, check_output, check_sources
+from farm.preflight import (
+    check_folder,
+    check_input,
+    check_output,
+    check_render,
+    check_sources,
+)
+from farm.settings import ProcessorSettings, RenderSettings, TimeSettings
 
 
 class Usage(NamedTuple):
@@ -65,3 +73,23 @@ def test_images_are_told_by_their_ending() -> None:
     assert is_image(Path("a.webp"))
     assert not is_image(Path("a.mp4"))
     assert not is_image(Path("png"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"time": TimeSettings(start=Fraction(1))}, "an image has no time"),
+        ({"time": TimeSettings(fps=Fraction(25))}, "an image has no time"),
+        (
+            {"processors": ProcessorSettings(names=("frame_interpolator",))},
+            "no frames to make others between",
+        ),
+    ],
+)
+def test_an_image_has_no_time(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    target = tmp_path / "in.png"
+    target.write_bytes(b"x")
+    values: dict[str, Any] = {"processors": ProcessorSettings(names=("none",))} | changes
+    settings = RenderSettings(target=target, output=tmp_path / "out.png", **values)
+    with pytest.raises(SettingsError, match=said):
+        check_render(settings)
