@@ -5,11 +5,14 @@ Not for: the decision (`scheduler.encoders`) or the trials themselves (`actors.t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from actors.trials import RunningTrials, start_trials
+from cluster.inventory import ask_nodes
 from farm.errors import EncoderError
+from farm.files import mark_folder, sees_folder, unmark_folder
 from farm.job_folder import JobFolder, default_job_dir, encoder_failures
 from farm.media.index import VideoIndex
 from farm.media.ladder import EncoderLadder, encoder_ladder
@@ -75,11 +78,33 @@ class EncoderPicker:
             self.home,
             self.settings.encode_on,
             renders=renders if all(renders) else self.trials.nodes,
+            finals=_finals(self.settings, self.trials.nodes, self.home),
             whole=self.settings.encoding.needs_whole,
             failed=failed,
         )
         # Parameter sets hold the frame rate: those of another one say nothing.
         return plan if output == self.output else replace(plan, parameter_sets=b"")
+
+
+def _finals(settings: RenderSettings, nodes: Sequence[str], home: str) -> frozenset[str]:
+    """Return the nodes that can run the final task: they see the source and the output's folder."""
+    others = [node for node in nodes if node != home]
+    if not others:
+        return frozenset((home,))
+    folder, source = settings.output.absolute().parent, settings.target.absolute()
+    mark = mark_folder(folder)
+    try:
+        answers = ask_nodes(others, sees_job, folder, mark, source, source.stat().st_size)
+    finally:
+        unmark_folder(folder)
+    seeing = (node for node, sees in zip(others, answers, strict=True) if sees is True)
+    return frozenset((home, *seeing))
+
+
+def sees_job(folder: Path, mark: str, source: Path, source_bytes: int) -> bool:
+    """Tell whether this machine sees the same folder and source as the driver."""
+    same = source.is_file() and source.stat().st_size == source_bytes
+    return same and sees_folder(folder, mark)
 
 
 def start_picker(

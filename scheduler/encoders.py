@@ -47,6 +47,7 @@ def plan_encoder(
     encode_on: EncodeOn | None,
     *,
     renders: Collection[str],
+    finals: Collection[str],
     whole: bool,
     failed: Mapping[str, str],
 ) -> EncoderPlan:
@@ -58,6 +59,7 @@ def plan_encoder(
         home: The driver's node, preferred for the final task.
         encode_on: What the user asked for, None to leave it to the plan.
         renders: Nodes of the workers.
+        finals: Nodes that see source and output, so that the final task can run there.
         whole: Whether the encoder must see the whole video.
         failed: Encoders that broke in this job already, with the reason.
 
@@ -72,7 +74,8 @@ def plan_encoder(
             continue
         found = _look(rung.encoder, trials, renders)
         lowest = place + 1 == len(ladder.rungs)
-        made = _place(rung, found, renders, home, encode_on, lowest=lowest)
+        able = [node for node in found.works_on if node in finals]
+        made = _place(rung, found, renders, able, home, encode_on, lowest=lowest)
         if made is not None:
             notes = (*_passed_note(rung.encoder, passed), *ladder.left_out, *ladder.notes[place])
             return _with_notes(made, notes)
@@ -84,6 +87,7 @@ def _place(
     rung: EncoderChoice,
     found: _Found,
     renders: Collection[str],
+    able: Sequence[str],
     home: str,
     encode_on: EncodeOn | None,
     *,
@@ -96,9 +100,9 @@ def _place(
         return EncoderPlan(
             choice=rung, encode_on=EncodeOn.WORKER, node=None, parameter_sets=sets, notes=()
         )
-    if not found.works_on or encode_on is EncodeOn.WORKER or (encode_on is None and not lowest):
+    if not able or encode_on is EncodeOn.WORKER or (encode_on is None and not lowest):
         return None
-    node = home if home in found.works_on else found.works_on[0]
+    node = home if home in able else able[0]
     note = () if encode_on else (f"{rung.encoder} does not work on every node: one node encodes",)
     return EncoderPlan(
         choice=rung, encode_on=EncodeOn.FINAL, node=node, parameter_sets=b"", notes=note
@@ -135,6 +139,8 @@ def _why(found: _Found, nodes: int) -> str:
             f"works on {len(found.works_on)} of {nodes} nodes; --encode-on final would use it: "
             f"{found.problems[0]}"
         )
+    if found.alike:
+        return "works only on nodes that do not see the source and the output's folder"
     return "its chunks of different nodes do not join; --encode-on final would use it"
 
 

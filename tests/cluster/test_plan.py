@@ -69,6 +69,7 @@ def picker(settings: RenderSettings, index: VideoIndex) -> PickEncoder:
             "here",
             settings.encode_on,
             renders=nodes,
+            finals=nodes,
             whole=settings.encoding.needs_whole,
             failed={},
         )

@@ -32,6 +32,7 @@ def planned(
     ladder = encoder_ladder(asked, 18, parameters(), settings or EncoderSettings())
     trials = {f"node{number}": tried for number, tried in enumerate(nodes)}
     values: dict[str, Any] = {"whole": False, "failed": {}, "renders": trials} | more
+    values.setdefault("finals", trials)
     return plan_encoder(ladder, trials, "node0", encode_on, **values)
 
 
@@ -122,3 +123,12 @@ def test_software_needs_no_trial_where_hardware_works() -> None:
 def test_only_nodes_with_workers_must_have_the_encoder() -> None:
     plan = planned((*NOTHING, works("libx264")), NVENC, renders={"node1"})
     assert (plan.choice.encoder, plan.encode_on) == ("h264_nvenc", EncodeOn.WORKER)
+
+
+def test_the_final_task_runs_only_where_source_and_output_are_seen() -> None:
+    plan = planned((*NOTHING, works("libx264")), NVENC, encode_on=EncodeOn.FINAL, finals={"node0"})
+    assert (plan.choice.encoder, plan.node) == ("libx264", "node0")
+    with pytest.raises(SetupError, match="works on 1 of 2 nodes"):
+        planned((NOTHING[0],), (NVENC[0],), asked="h264_nvenc", finals={"node0"})
+    with pytest.raises(SetupError, match="do not see the source"):
+        planned((NVENC[0],), asked="h264_nvenc", encode_on=EncodeOn.FINAL, finals=())
