@@ -371,6 +371,10 @@ _COMMANDS = {
     "demo": ("cluster.commands:demo", "Render a built-in clip and check the result."),
     "doctor": ("farm.commands:doctor", "Say what this machine has and what is missing."),
     "nodes": ("cluster.node_commands:nodes", "Say what each node of a cluster really has."),
+    "submit": ("cluster.server_commands:submit", "Send a render to a cluster's job server."),
+    "status": ("cluster.server_commands:status", "Say how a job that was submitted stands."),
+    "logs": ("cluster.server_commands:logs", "Show what a job that was submitted has written."),
+    "stop": ("cluster.server_commands:stop", "End a job that was submitted."),
     "probe": ("scheduler.commands:probe", "Say what the farm sees in a file."),
     "verify": (
         "farm.commands:verify",

@@ -5,13 +5,14 @@ Not for: reading options or writing results (`cli.py`), or the job itself (`clus
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 from farm.command import CommandResult
 from farm.environment import check_environment
-from farm.errors import DamagedSource
+from farm.errors import DamagedSource, SettingsError
 from farm.face_map import with_map
 from farm.image_names import is_image, is_image_set
 from farm.manifest import build_manifest, manifest_path, write_manifest
@@ -21,13 +22,22 @@ from farm.preflight import check_render
 from farm.report import RenderReport
 from farm.settings import RenderSettings
 from farm.stop import StopRequest
+from farm.storage import address_of, as_shown, staged
 from farm.summary import damage_message, summary_lines
 
 
 def render(
-    *, settings: RenderSettings, observer: RenderObserver, stop: StopRequest
+    *,
+    plan: Annotated[
+        bool, Option(help="Say what it would take, by a short trial, and render nothing.")
+    ] = False,
+    settings: RenderSettings,
+    observer: RenderObserver,
+    stop: StopRequest,
 ) -> CommandResult:
     """Render a video on the farm, or an image in this process."""
+    if plan:
+        return _forecast(settings, observer, stop)
     return _result(*_render(settings, None, observer, stop))
 
 
@@ -63,6 +73,22 @@ def demo(
     )
 
 
+def _forecast(
+    settings: RenderSettings, observer: RenderObserver, stop: StopRequest
+) -> CommandResult:
+    """Plan a video and try a few frames of it."""
+    from cluster.forecast import forecast, forecast_lines
+
+    check_environment()
+    if is_image(settings.target) or is_image_set(settings.target):
+        raise SettingsError("--plan is for videos: an image is rendered at once")
+    if address_of(settings.target) or address_of(settings.output):
+        raise SettingsError("--plan is for files of this machine: fetch the video first")
+    check_render(settings)
+    found = forecast(settings, observer, stop)
+    return CommandResult(document=found, lines=list(forecast_lines(found)))
+
+
 def _render(
     settings: RenderSettings,
     span: tuple[float, int] | None,
@@ -72,25 +98,39 @@ def _render(
     """Render, and write the manifest."""
     check_environment()
     settings = with_map(settings)
-    check_render(settings)
+    with staged(settings, observer.note) as local:
+        check_render(local)
+        report = _render_here(local, span, observer, stop)
+        return report, _write_down(local, report, as_shown(settings))
+
+
+def _render_here(
+    settings: RenderSettings,
+    span: tuple[float, int] | None,
+    observer: RenderObserver,
+    stop: StopRequest,
+) -> RenderReport:
+    """Render files of this machine."""
     if span is None and is_image_set(settings.target):
         from farm.image_set import render_images
 
-        report = render_images(settings, observer, _write_down, stop)
-    elif span is None and is_image(settings.target):
+        return render_images(settings, observer, _write_down, stop)
+    if span is None and is_image(settings.target):
         from farm.image_target import render_image
 
-        report = render_image(settings, observer)
-    else:
-        from cluster.render import render_video
+        return render_image(settings, observer)
+    from cluster.render import render_video
 
-        report = render_video(settings, observer, span=span, stop=stop)
-    return report, _write_down(settings, report)
+    return render_video(settings, observer, span=span, stop=stop)
 
 
-def _write_down(settings: RenderSettings, report: RenderReport) -> dict[str, Any]:
-    """Write the manifest beside the output."""
-    manifest = build_manifest(settings, report, created=datetime.now(UTC))
+def _write_down(
+    settings: RenderSettings, report: RenderReport, asked: RenderSettings | None = None
+) -> dict[str, Any]:
+    """Write the manifest beside the output, with the settings as they were asked for."""
+    asked = asked or settings
+    said = replace(report, output=asked.output)
+    manifest = build_manifest(asked, said, created=datetime.now(UTC))
     write_manifest(manifest_path(settings.output), manifest)
     if settings.report:
         from farm.page.page import page_path, write_page

@@ -20,6 +20,7 @@ import ray
 
 from actors.shipping import PacketShipper
 from cluster.analysis import AnalysisPlan, make_table
+from cluster.calibrate import with_shared_gpus
 from cluster.crew import crew
 from cluster.encoding import PickEncoder
 from cluster.inventory import questions_for
@@ -157,6 +158,7 @@ class VideoJob(ABC, Generic[Outcome]):
                 digest.result(),
                 pick,
             )
+            plan = with_shared_gpus(self._runtime, settings, plan, say)
             self._tally.look_at_sources(check_source_content(settings))
         hdr = hdr_notes(index.hdr, plan.encoder.encoder)
         for note in (*plan.notes, *plan.encoding.notes, *hdr):

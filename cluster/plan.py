@@ -54,6 +54,10 @@ class JobPlan:
     encoding: EncoderPlan
     faces: FaceDecision
     workers: WorkerPlan
+    inventory: Inventory
+    """What the workers were planned from."""
+    wish: WorkerWish
+    """What the job asks of its workers."""
     analysis: AnalysisPlan | None
     """What is looked at before the render, None for nothing."""
     table: FaceTable | None
@@ -140,7 +144,8 @@ def plan_job(
     if faces.job.analysis is not None:
         analysis = plan_analysis(index, frames, settings.analysis, settings.chunk_seconds)
     table = None if faces.table is None else _given_table(faces.table, clip, frames)
-    workers = plan_workers(inventory.offers, _wish(settings, len(chunks), faces))
+    wish = _wish(settings, len(chunks), faces)
+    workers = plan_workers(inventory.offers, wish)
     identity = _identity(settings, index, frames, chunks, faces, workers)
     given = _table_identity(settings, faces, table)
     pixels = fingerprint((input_sha256, *identity, *given))
@@ -155,6 +160,8 @@ def plan_job(
         encoding=pick(request, output, {seat.node_id for seat in workers.seats}),
         faces=faces,
         workers=workers,
+        inventory=inventory,
+        wish=wish,
         analysis=analysis,
         table=table,
         clip=clip,

@@ -152,7 +152,7 @@ class RayRuntime:
         # Ray keeps each code in a folder of its own and sends it to a node once.
         runtime_env = {
             "working_dir": str(stack.enter_context(staged_code())),
-            "env_vars": {k: v for k, v in _ENVIRONMENT.items() if not k.startswith("RAY_")},
+            "env_vars": worker_variables(),
         }
         return {"address": address, "runtime_env": runtime_env}
 
@@ -165,6 +165,11 @@ class RayRuntime:
             f"Ray cannot be started on this machine ({reason}); "
             "`facefarm doctor` shows what is missing"
         )
+
+
+def worker_variables() -> dict[str, str]:
+    """Return the variables that processes on a cluster need, beside Ray's own."""
+    return {name: value for name, value in _ENVIRONMENT.items() if not name.startswith("RAY_")}
 
 
 @contextmanager

@@ -98,7 +98,12 @@ def checked_value(where: str, key: str, value: object, kind: OptionKind, folder:
 
 
 def _below(folder: Path, path: str) -> str:
-    """A path of the file, from its folder where it is relative; `~` is the home folder."""
+    """A path of the file, from its folder where it is relative; `~` is the home folder.
+
+    An address (`s3://bucket/clip.mp4`) is taken as it is.
+    """
+    if "://" in path:
+        return path
     return str(folder / Path(path).expanduser())
 
 

@@ -21,8 +21,8 @@ from packaging.utils import canonicalize_name
 from farm.processors.registry import load_processor
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("cpu", "gpu", "dev", "c2pa")
-ADDED = ("dev", "c2pa")
+FILES = ("cpu", "gpu", "dev", "c2pa", "cluster", "storage")
+ADDED = ("dev", "c2pa", "cluster", "storage")
 """Files that are installed beside cpu.txt or gpu.txt."""
 
 PACKAGES = {"farm", "actors", "scheduler", "cluster"}
