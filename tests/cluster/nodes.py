@@ -66,6 +66,6 @@ def facefarm(*arguments: object, **environment: str) -> subprocess.CompletedProc
         env=os.environ | {"RAY_AUTH_MODE": "disabled"} | environment,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )

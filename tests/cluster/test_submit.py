@@ -230,6 +230,7 @@ def guarded_cluster() -> Iterator[str]:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(600)
 @pytest.mark.ray
 def test_a_job_runs_on_a_guarded_cluster_that_was_started_elsewhere(
     media_studio: Studio, tmp_path: Path

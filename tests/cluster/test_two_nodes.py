@@ -22,7 +22,7 @@ from tests.cluster.nodes import cluster_of, facefarm
 from tests.media_maker import Studio
 from tests.model_maker import make_scrfd
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(600)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +70,7 @@ def test_workers_need_no_shared_disk_and_no_models_and_the_output_is_the_same(
         env=os.environ | {"RAY_AUTH_MODE": "disabled"},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stderr
