@@ -89,7 +89,7 @@ def test_workers_that_share_a_gpu_do_no_more_than_it_does(job: JobPlan) -> None:
 
 
 def test_the_slowest_part_of_a_worker_sets_its_pace() -> None:
-    parts = {"decode_s": 1.0, "detect_s": 1.5, "process_s": 2.5, "encode_s": 3.0}
+    parts: dict[str, Any] = {"decode_s": 1.0, "detect_s": 1.5, "process_s": 2.5, "encode_s": 3.0}
     results = [ChunkResult(chunk_index=n, frames=24, bytes=2400, **parts) for n in (0, 1)]
     found = _summed(results, 7, [GpuUse(memory_bytes=5, utilisation=0.5)])
     assert (found.frames, found.fps, found.chunk_bytes_per_frame) == (48, 6.0, 100.0)
