@@ -14,7 +14,7 @@ import pytest
 from av.video.frame import VideoFrame
 
 from farm.faces.flicker import report_of
-from farm.paste_settings import PasteSettings, SwapSize
+from farm.paste_settings import FaceMask, PasteSettings, SwapSize
 from farm.process import FaceJob
 from farm.processors.base import FaceFrame
 from farm.processors.face_swapper import FaceSwapper
@@ -30,7 +30,7 @@ from tests.model_maker import (
     make_parser,
     make_scrfd,
 )
-from tests.rendering import blocks_of, face_job, job_for, shown_md5s, task_of
+from tests.rendering import blocks_of, face_job, job_for, serial_md5s, shown_md5s, task_of
 
 FRAMES, RATE = 40, 20
 WHOLE_S, CUT_S = 10.0, 0.3
@@ -103,6 +103,14 @@ def test_one_chunk_and_many_give_the_same_pixels(
     assert many > 4
     assert cut == whole
     assert len(set(whole)) == FRAMES
+
+
+def test_at_opacity_0_every_frame_is_the_sources_bit_for_bit(
+    clip: Path, tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    hidden = replace(FULL, opacity=0.0, face_mask=FaceMask.PARSER)
+    faces = job_of(models, "face_swapper", "face_enhancer", paste=hidden)
+    assert rendered(clip, tmp_path, faces, CUT_S)[0] == serial_md5s(clip)
 
 
 def test_default_settings_do_not_flicker_at_the_borders_of_chunks(
