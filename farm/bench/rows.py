@@ -96,8 +96,8 @@ def table_lines(rows: Sequence[Row]) -> list[str]:
         head,
         "|---|---|---|---|---|---|---|---|",
         *(
-            f"| {r.name} | {r.fps:.2f} | {r.speed_up:.2f} | {r.ratio_to_decode:.2f} | "
-            f"{r.ratio_to_decode_encode:.2f} | {r.ratio_to_sessions:.2f} | "
+            f"| {r.name} | {r.fps:.2f} | {r.speed_up:.2f} | {r.ratio_to_decode:.3f} | "
+            f"{r.ratio_to_decode_encode:.3f} | {r.ratio_to_sessions:.3f} | "
             f"{r.wall_to_work:.2f} | {r.cpu_to_work:.2f} |"
             for r in rows
         ),
