@@ -228,7 +228,7 @@ class VideoJob(ABC, Generic[Outcome]):
     def _analyse(self, plan: JobPlan, analysis: AnalysisPlan, folder: JobFolder) -> FaceTable:
         """Look at the clip, as far as it was not looked at before, and make its face table."""
         chunks = analysis.chunks
-        seen = _seen_before(chunks, folder, plan.pixels)
+        seen = seen_before(chunks, folder, plan.pixels)
         todo = [chunk for chunk in chunks if chunk.chunk_index not in seen]
         total = sum(chunk.frame_count for chunk in chunks)
 
@@ -262,7 +262,7 @@ class VideoJob(ABC, Generic[Outcome]):
         return self._stop.asked
 
 
-def _seen_before(chunks: Sequence[Chunk], folder: JobFolder, job: str) -> dict[int, list[Sight]]:
+def seen_before(chunks: Sequence[Chunk], folder: JobFolder, job: str) -> dict[int, list[Sight]]:
     """Return what an earlier run of the job has seen, by chunk."""
     found = {
         chunk.chunk_index: read_sights(

@@ -157,7 +157,8 @@ class SelectionSettings:
     @property
     def needs_table(self) -> bool:
         """Whether the whole clip must be known to say who is meant."""
-        return self.reference_at is not None or self.map_faces is not None
+        counted = self.reference_number > 1 and not self.reference_faces
+        return self.reference_at is not None or self.map_faces is not None or counted
 
     @property
     def least_likeness(self) -> float:

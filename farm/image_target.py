@@ -10,16 +10,22 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from farm.content import check_image_content
 from farm.decide import check_processors, licence_notes
+from farm.face_settings import FaceSelector
 from farm.faces.cascade import NOTE as CASCADE_NOTE
 from farm.faces.cascade import CascadeDetector
+from farm.faces.casting import in_order
 from farm.faces.detect import FaceDetector, choose_model, detect_faces
 from farm.faces.face import Face
+from farm.faces.recognise import Recogniser
+from farm.faces.select import select_faces
 from farm.faces.source import source_embedding
 from farm.faces.turned import open_detector
 from farm.marks.still import write_marked_still
@@ -154,6 +160,8 @@ class _FaceWork:
         threads = settings.execution_threads or execution_threads(provider, cores)
         self.sessions = SessionSettings(provider=provider, threads=threads)
         self._detector = self._load_detector() if self._processors else None
+        self._recogniser: Recogniser | None = None
+        self._references: tuple[tuple[float, ...], ...] = ()
         self._start()
 
     @property
@@ -177,15 +185,41 @@ class _FaceWork:
 
     def process(self, frame: EditableFrame, faces: tuple[Face, ...]) -> None:
         """Run the processors in order."""
-        selected = faces if self._settings.processors.many_faces else faces[:1]
+        selected = self._select(frame, faces)
         for processor in self._processors:
             processor.process([FaceFrame(frame=frame, faces=faces, selected=selected)])
+
+    def _select(self, frame: EditableFrame, faces: tuple[Face, ...]) -> tuple[Face, ...]:
+        """The faces to work on: all, those like a reference, or the one at a place."""
+        selection = self._settings.selection
+        if self._many or not self._needs_landmarks:
+            return faces
+        if self._recogniser is not None and self._references:
+            recogniser = self._recogniser
+            return select_faces(
+                faces,
+                references=np.array(self._references, np.float32),
+                embed=lambda some: recogniser.embed(frame, some),
+                least_likeness=selection.least_likeness,
+            )
+        place = selection.reference_number - 1
+        return tuple(in_order(faces, selection.order)[place : place + 1])
+
+    @property
+    def _many(self) -> bool:
+        settings = self._settings
+        return settings.processors.many_faces or settings.selection.kind is FaceSelector.MANY
+
+    @property
+    def _refers(self) -> bool:
+        """Whether people are looked for who are like an image."""
+        return bool(self._settings.selection.reference_faces) and not self._many
 
     def model_files(self) -> list[ModelFile]:
         """The models in use."""
         names = [processor.name for processor in self._processors]
         kinds = list(model_kinds(names, self._settings.processors))
-        if self._needs_source:
+        if self._recogniser is not None:
             kinds.append(ModelKind.RECOGNIZER)
         files = [self._models.have_first(of_kind(kind), given=kind) for kind in kinds]
         if self._detector:
@@ -213,7 +247,9 @@ class _FaceWork:
         return choose_model(asked, self._models, needs_landmarks=self._needs_landmarks)
 
     def _start(self) -> None:
-        """Check all processors, and only then load them."""
+        """Check all processors, look at the images of people, and only then load them."""
+        if self._needs_source or (self._needs_landmarks and self._refers):
+            self._recogniser = open_recogniser(self._models, self.sessions)
         context = ProcessorContext(
             settings=self._settings.processors,
             models=self._models,
@@ -224,12 +260,24 @@ class _FaceWork:
             processor.check(context)
         for processor in self._processors:
             processor.start(context)
+        if self._needs_landmarks and self._refers:
+            self._references = tuple(
+                self._embedding([path], "--reference-face")
+                for path in self._settings.selection.reference_faces
+            )
 
     def _source(self) -> tuple[float, ...]:
         """The person of the source images."""
+        return self._embedding(self._settings.sources, "--source")
+
+    def _embedding(self, paths: Sequence[Path], option: str) -> tuple[float, ...]:
+        """The person of some images."""
         assert self._detector is not None
-        recogniser = open_recogniser(self._models, self.sessions)
-        vector = source_embedding(self._settings.sources, self._detector, recogniser)
+        assert self._recogniser is not None
+        number = self._settings.selection.source_face
+        vector = source_embedding(
+            paths, self._detector, self._recogniser, option=option, number=number
+        )
         return tuple(float(value) for value in vector)
 
 

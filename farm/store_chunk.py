@@ -69,8 +69,10 @@ def store_chunk(
 
 
 def has_earlier(setup: RenderSetup, task: ChunkTask) -> bool:
-    """Whether an earlier encoder of the job has left this chunk."""
-    return setup.earlier_dir is not None and _earlier_path(setup.earlier_dir, task).is_file()
+    """Whether an earlier encoder of the job has left this chunk, which is to be rendered."""
+    if setup.analyse or setup.earlier_dir is None:
+        return False
+    return _earlier_path(setup.earlier_dir, task).is_file()
 
 
 def encode_again(

@@ -97,6 +97,7 @@ def md5s(path: Path) -> list[str]:
     return [hashlib.md5(picture.tobytes()).hexdigest() for picture in pictures]
 
 
+@pytest.mark.timeout(300)
 def test_one_chunk_and_many_give_the_same_pixels_with_every_processor(
     runtime: RayRuntime, folder: Path, tmp_path: Path
 ) -> None:

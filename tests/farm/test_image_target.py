@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from farm import image_target
 from farm.errors import InputError, Interrupted, MediaError
+from farm.face_settings import FaceOrder, FaceSelector, SelectionSettings
 from farm.image_set import render_images
 from farm.image_target import render_image
 from farm.observer import NullObserver
@@ -238,3 +239,42 @@ def rendered_set(
 
     report = render_images(settings, NullObserver(), finished, stop or StopRequest())
     return report, done
+
+
+@pytest.mark.parametrize(
+    ("selection", "wanted"),
+    [
+        (SelectionSettings(), [True, False]),
+        (SelectionSettings(selector=FaceSelector.MANY), [True, True]),
+        (SelectionSettings(order=FaceOrder.RIGHT_TO_LEFT), [False, True]),
+        (SelectionSettings(order=FaceOrder.LEFT_TO_RIGHT, reference_number=2), [False, True]),
+        (SelectionSettings(reference_number=3), [False, False]),
+        ("them.png", [False, True]),
+    ],
+)
+def test_the_face_to_work_on_is_chosen_by_place_or_by_reference(
+    tmp_path: Path,
+    models: tuple[tuple[str, Path], ...],
+    selection: SelectionSettings | str,
+    wanted: list[bool],
+) -> None:
+    pixels = picture(tmp_path / "in.png", FIRST)
+    model_maker.draw_face(pixels, SECOND, "cyan")
+    cv2.imwrite(str(tmp_path / "in.png"), pixels)
+    for name, colour in (("me.png", "yellow"), ("them.png", "cyan")):
+        portrait = np.full((120, 200, 3), 60, np.uint8)
+        model_maker.draw_face(portrait, FIRST, colour)
+        cv2.imwrite(str(tmp_path / name), portrait)
+    if isinstance(selection, str):
+        selection = SelectionSettings(reference_faces=(tmp_path / selection,), distance=0.5)
+    _, after = render(
+        tmp_path / "in.png",
+        models,
+        "face_swapper",
+        sources=(tmp_path / "me.png",),
+        selection=selection,
+    )
+    middles = [
+        ((top + bottom) // 2, (left + right) // 2) for left, top, right, bottom in (FIRST, SECOND)
+    ]
+    assert [bool((after[place] != pixels[place]).any()) for place in middles] == wanted

@@ -86,3 +86,11 @@ def test_a_chunk_that_would_not_join_is_an_error_of_its_encoder(job: Job, tmp_pa
     with pytest.raises(EncoderError, match="its chunks do not join"):
         encode_again(setup, task_of(job, 0))
     assert not list(setup.chunk_dir.iterdir())
+
+
+def test_an_analysis_takes_no_chunk_of_an_earlier_encoder_for_its_own(
+    job: Job, tmp_path: Path
+) -> None:
+    setup = next_setup(job, tmp_path / "next")
+    assert has_earlier(setup, task_of(job, 0))
+    assert not has_earlier(replace(setup, analyse=True), task_of(job, 0))
