@@ -335,6 +335,7 @@ _GROUPS = {
     "schedule": "Add renders to the queue at given times.",
     "queue": "Add renders to the queue, look at them, and change their turn.",
     "models": "List, fetch, check and optimise model files.",
+    "jobs": "List, show, go on with and clean up what is kept of jobs.",
     "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
@@ -380,6 +381,13 @@ _COMMANDS = {
         "farm.commands:verify",
         "Show and check the marks of an output: what altered it, and whether it is unchanged"
         " since.",
+    ),
+    "jobs list": ("cluster.job_commands:list_jobs", "Show the jobs that are kept."),
+    "jobs show": ("cluster.job_commands:show_job", "Show what a job's ledger says."),
+    "jobs resume": ("cluster.job_commands:resume_job", "Go on with a job where it stopped."),
+    "jobs clean": (
+        "cluster.job_commands:clean_job",
+        "Delete finished chunks and ledger of a job; outputs stay.",
     ),
     "bench pipeline": (
         "cluster.bench:pipeline",

@@ -16,7 +16,11 @@ class PacketShipper:
     """Keeps the references of blocks that chunks in flight use, and some more, by bytes."""
 
     def __init__(
-        self, reader: PacketReader, put: Callable[[PacketBlock], Any], spare_bytes: int
+        self,
+        reader: PacketReader,
+        put: Callable[[PacketBlock], Any],
+        spare_bytes: int,
+        most_bytes: int | None = None,
     ) -> None:
         """Take an open reader.
 
@@ -24,10 +28,12 @@ class PacketShipper:
             reader: Reads blocks; the caller closes it.
             put: Puts a block into the store and returns its reference.
             spare_bytes: How much may stay in the store that no chunk in flight uses.
+            most_bytes: What `has_room` counts against; None for no limit.
         """
         self._reader = reader
         self._put = put
         self._spare_bytes = spare_bytes
+        self._most_bytes = most_bytes
         self._held: OrderedDict[int, tuple[Any, int]] = OrderedDict()
         self._users: dict[int, set[int]] = {}
 
@@ -46,6 +52,16 @@ class PacketShipper:
             shipped.append((int(self._reader.bounds[number]), self._held[number][0]))
         self._forget()
         return shipped
+
+    def has_room(self, packet_start: int, packet_stop: int) -> bool:
+        """Tell whether the blocks with these packets fit into what the store may hold."""
+        if self._most_bytes is None:
+            return True
+        bounds, sizes = self._reader.bounds, self._reader.index.sizes
+        new = [n for n in self._reader.blocks_of(packet_start, packet_stop) if n not in self._held]
+        more = sum(int(sizes[bounds[n] : bounds[n + 1]].sum()) for n in new)
+        used = sum(size for n, (_, size) in self._held.items() if self._users.get(n))
+        return used + more <= self._most_bytes
 
     def release(self, token: int) -> None:
         """Let go of the blocks of an attempt that has ended."""

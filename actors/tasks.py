@@ -10,6 +10,15 @@ from farm.faces.casting import CastRows
 from farm.media.decode import DecodeRequest
 from farm.media.plan import FramePlan
 from scheduler.chunks import Chunk
+from scheduler.instructions import Render
+
+
+def shipped_from(order: Render) -> int:
+    """Return the first packet that a worker needs for an order."""
+    if order.after is None:
+        return order.packet_start
+    # The decoder stands behind the chunk before; only what follows is shipped.
+    return min(order.after.packet_stop, order.chunk.packet_stop - 1)
 
 
 def chunk_task(
@@ -20,6 +29,8 @@ def chunk_task(
     shipped_from: int,
     proven: bool,
     rows: CastRows | None = None,
+    token: int | None = None,
+    keep: bool = False,
 ) -> ChunkTask:
     """Say what a worker needs to know of a chunk.
 
@@ -30,6 +41,8 @@ def chunk_task(
         shipped_from: The first packet that is shipped.
         proven: See `DecodeRequest.proven`.
         rows: The face table, None without one.
+        token: Of the attempt.
+        keep: Whether the frames are encoded as they are.
     """
     output, frames = plan.output, slice(chunk.frame_start, chunk.frame_stop)
     sources = output.needed[chunk.decode_start : chunk.decode_stop]
@@ -38,6 +51,8 @@ def chunk_task(
     first, second = (sources.searchsorted(each[frames]) for each in (output.first, output.second))
     return ChunkTask(
         chunk_index=chunk.chunk_index,
+        token=token,
+        keep=keep,
         frame_start=chunk.frame_start,
         pts=tuple(output.times.pts[frames].tolist()),
         sources=tuple(sources.tolist()),

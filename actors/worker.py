@@ -55,6 +55,8 @@ class WorkerFacts:
 
     pid: int
     node: str
+    node_id: str
+    """Ray's number of it; empty outside of Ray."""
     provider: str
     threads: int
     devices: str = ""
@@ -129,6 +131,7 @@ class ChunkWorker:
         return WorkerFacts(
             pid=os.getpid(),
             node=os.uname().nodename,
+            node_id=ray.get_runtime_context().get_node_id() if ray.is_initialized() else "",
             provider=self._setup.faces.provider,
             threads=self._setup.threads,
             devices=os.environ.get(_VISIBLE, ""),

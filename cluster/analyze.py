@@ -103,7 +103,7 @@ class Analysis(VideoJob[AnalysisReport]):
         assert plan.analysis is not None
         table = self._analyse(plan, plan.analysis, folder)
         self._write(plan, table)
-        folder.remove()
+        self._remove(folder)
         self._tally.stage_s[Stage.TOTAL] = time.monotonic() - self._began
         return analysis_report(
             self._settings.output,

@@ -139,6 +139,13 @@ def _write_down(
     return manifest
 
 
+def result_of(
+    settings: RenderSettings, observer: RenderObserver, stop: StopRequest
+) -> CommandResult:
+    """Render what a kept job says."""
+    return _result(*_render(settings, None, observer, stop))
+
+
 def _result(report: RenderReport, manifest: dict[str, Any]) -> CommandResult:
     """The result; a source that did not decode as a whole has its own exit code."""
     error = DamagedSource(damage_message(report)) if report.damage else None

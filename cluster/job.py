@@ -13,22 +13,24 @@ from concurrent.futures import Future
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 import ray
 
+from actors.nodes import store_bytes
 from actors.shipping import PacketShipper
 from cluster.analysis import AnalysisPlan, make_table
 from cluster.calibrate import with_shared_gpus
 from cluster.crew import crew
 from cluster.encoding import PickEncoder
 from cluster.inventory import questions_for
-from cluster.orders import render_setup
+from cluster.orders import render_setup, rules_of
 from cluster.plan import JobPlan, Span, plan_job
 from cluster.runtime import RayRuntime
 from cluster.tally import Tally
-from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup
+from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup, attempt_name
 from farm.content import check_source_content
 from farm.decide import FaceDecision
 from farm.errors import ChunkError, Interrupted
@@ -36,7 +38,16 @@ from farm.faces.casting import CastRows
 from farm.faces.observe import Sight
 from farm.faces.sight_file import read_sights, write_sights
 from farm.faces.table import FaceTable
-from farm.job_folder import JobFolder, default_job_dir
+from farm.job_folder import (
+    JobFolder,
+    accept_attempt,
+    default_job_dir,
+    has_work,
+    make_folder,
+    plain,
+    remove_empty,
+)
+from farm.media.chunk_file import ChunkHeader
 from farm.media.hdr import hdr_notes
 from farm.media.index import IndexClass, VideoIndex
 from farm.media.listing import FrameListing
@@ -45,15 +56,20 @@ from farm.media.plan import FramePlan
 from farm.media.reading import IndexReader, read_listing
 from farm.models.hashes import sha256_of
 from farm.observer import RenderObserver
+from farm.registry import JobRegistry, RegisteredJob
 from farm.report import Stage
 from farm.settings import OnChange, RenderSettings
 from farm.stop import StopRequest
+from farm.stored_settings import store_settings
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch
+from scheduler.ledger import AttemptNote, JobVersion, Ledger, StoredChunk
 
 Value = TypeVar("Value")
 Outcome = TypeVar("Outcome")
 _SPARE_STORE_BYTES = 16 << 20
+_STORE_SHARE = 4
+"""Packets ahead take no more than the share of the store that this divides it into."""
 
 
 class VideoJob(ABC, Generic[Outcome]):
@@ -71,6 +87,9 @@ class VideoJob(ABC, Generic[Outcome]):
         self._span = span
         self._stop = stop
         self._tally = Tally(observer)
+        self._ledger: Ledger
+        self._relisted = False
+        """Whether this run found that the index is wrong."""
 
     def run(self, given: RayRuntime | None) -> Outcome:
         """Start Ray while the file is read, then do the job.
@@ -85,12 +104,16 @@ class VideoJob(ABC, Generic[Outcome]):
         indexing = _in_background(partial(_timed_index, reader))
         digest = _in_background(partial(sha256_of, settings.target))
         with ExitStack() as stack:
+            self._ledger = stack.enter_context(Ledger(self._job_dir(), say=self._tally.note))
             with self._tally.stage(Stage.START, "Ray"):
                 own = RayRuntime(settings.address, settings.workers)
                 runtime = stack.enter_context(nullcontext(given) if given else own)
             self._runtime = runtime
-            index, self._tally.stage_s[Stage.INDEX] = indexing.result()
-            return self._with_ray(index, runtime, digest)
+            try:
+                index, self._tally.stage_s[Stage.INDEX] = indexing.result()
+                return self._with_ray(index, runtime, digest)
+            finally:
+                self._leave_folder()
 
     @abstractmethod
     def _check(self) -> None:
@@ -112,6 +135,8 @@ class VideoJob(ABC, Generic[Outcome]):
 
     def _with_ray(self, index: VideoIndex, runtime: RayRuntime, digest: Future[str]) -> Outcome:
         """List, and do the job; once more with a listing where the index proved wrong."""
+        if self._ledger.listed:
+            index = _distrust(index)
         listing = self._list(index) if index.index_class is IndexClass.UNTRUSTED else None
         try:
             return self._job(index, listing, runtime, digest)
@@ -120,11 +145,9 @@ class VideoJob(ABC, Generic[Outcome]):
                 raise ChunkError(f"{error.message}; run the command again") from error
             self._tally.note(f"{error.message} as the index promised: listing all frames")
             self._tally.begin_chunks()
-            index = replace(
-                index,
-                index_class=IndexClass.UNTRUSTED,
-                damage=("some frames do not decode cleanly",),
-            )
+            self._relisted = True
+            self._ledger.note_listed()
+            index = _distrust(index)
             return self._job(index, self._list(index), runtime, digest)
 
     def _list(self, index: VideoIndex) -> FrameListing:
@@ -176,10 +199,65 @@ class VideoJob(ABC, Generic[Outcome]):
             plan.encoder.encoder,
         )
 
-    def _folder(self, plan: JobPlan) -> JobFolder:
+    def _job_dir(self) -> Path:
+        """Return the job's folder, which is made.
+
+        Raises:
+            InputError: It cannot be written.
+        """
         settings = self._settings
-        path = settings.job_dir or default_job_dir(settings.output)
+        return make_folder(settings.job_dir or default_job_dir(settings.output))
+
+    def _folder(self, plan: JobPlan) -> JobFolder:
+        """Open the job's folder for what was asked.
+
+        Raises:
+            SettingsError: It holds finished chunks of something else.
+        """
+        path, settings = self._job_dir(), self._settings
+        replan = settings.faults.replan or self._relisted
+        version = JobVersion(
+            fingerprint=plan.request,
+            identity=plain(plan.identity),
+            settings=store_settings(settings),
+        )
+        self._ledger.begin(version, replan=replan, has_work=has_work(path))
+        if self._span is None:
+            job = RegisteredJob(
+                job_id=self._ledger.job_id,
+                folder=path.absolute(),
+                output=settings.output.absolute(),
+                target=settings.target.absolute(),
+            )
+            JobRegistry().add(job)
         return JobFolder(path, plan.fingerprint, plan.request)
+
+    def _finished(self, plan: JobPlan, folder: JobFolder) -> dict[int, ChunkHeader]:
+        """Return the chunks that need not be rendered again, by number."""
+        self._ledger.flush()
+        noted = self._ledger.chunks()
+        sha256 = {n: c.sha256 for n, c in noted.items() if c.fingerprint == plan.fingerprint}
+        ranges = [(chunk.frame_start, chunk.frame_stop) for chunk in plan.chunks]
+        found = folder.finished(ranges, sha256)
+        self._ledger.forget([number for number in noted if number not in found])
+        for number, header in found.items():
+            if number not in noted:
+                self._ledger.store(_stored(header))
+        return found
+
+    def _remove(self, folder: JobFolder) -> None:
+        """Delete the job's folder, its ledger last used."""
+        self._ledger.close()
+        folder.remove()
+
+    def _leave_folder(self) -> None:
+        """Give the lease back; what attempts left that nobody accepted is deleted."""
+        job_id, path = self._ledger.job_id, self._ledger.path.parent
+        self._ledger.close()
+        if not has_work(path) and not self._ledger.lost:
+            remove_empty(path)
+        if not path.is_dir():
+            JobRegistry().remove(job_id)
 
     def _work(
         self,
@@ -203,27 +281,59 @@ class VideoJob(ABC, Generic[Outcome]):
         Returns:
             Whether all were done.
         """
+        folder = setup.chunk_dir
+
+        def noted(note: AttemptNote) -> None:
+            if setup.analyse:
+                return
+            self._ledger.note(note)
+            if note.outcome not in ("sent", "done"):
+                (folder / attempt_name(note.chunk_index, note.token)).unlink(missing_ok=True)
 
         def checked(worker: int, result: ChunkResult) -> None:
             if result.corrupt and plan.index.index_class is IndexClass.TRUSTED:
                 # Only one thread conceals errors the same way each time: see `_with_ray`.
                 raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
+            if result.token is not None and not setup.analyse:
+                self._accept(result, folder, plan)
             done(worker, result)
 
         keyframes = np.flatnonzero(plan.index.keyframes).tolist()
-        dispatch = Dispatch(todo, keyframes, workers=plan.workers.workers)
+        dispatch = Dispatch(
+            todo,
+            keyframes,
+            rules_of(self._settings.faults),
+            workers=plan.workers.workers,
+            run=self._ledger.run,
+        )
         self._stop.can_drain = True
         try:
             say = partial(self._observer.stage, Stage.PROCESS)
             hired = crew(self._runtime, plan, setup, rows, self._tally.note, say)
             with PacketReader(plan.index) as reader, hired as pool:
-                shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES)
-                pool.run(dispatch, frames, shipper, checked, self._asked_to_stop)
+                most_bytes = store_bytes() // _STORE_SHARE
+                shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES, most_bytes)
+                pool.run(dispatch, frames, shipper, checked, self._asked_to_stop, noted)
                 memory = pool.memory_bytes()
         finally:
             self._stop.can_drain = False
         self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
         return dispatch.finished
+
+    def _accept(self, result: ChunkResult, folder: Path, plan: JobPlan) -> None:
+        """Take the file of an attempt that counts for its chunk."""
+        assert result.token is not None
+        self._ledger.check_lease()
+        accept_attempt(folder, result.chunk_index, result.token)
+        chunk = StoredChunk(
+            chunk_index=result.chunk_index,
+            fingerprint=plan.fingerprint,
+            token=result.token,
+            sha256=result.sha256,
+        )
+        self._ledger.store(chunk)
+        if result.kept:
+            self._tally.keep(plan.chunks[result.chunk_index])
 
     def _analyse(self, plan: JobPlan, analysis: AnalysisPlan, folder: JobFolder) -> FaceTable:
         """Look at the clip, as far as it was not looked at before, and make its face table."""
@@ -271,6 +381,26 @@ def seen_before(chunks: Sequence[Chunk], folder: JobFolder, job: str) -> dict[in
         for chunk in chunks
     }
     return {number: sights for number, sights in found.items() if sights is not None}
+
+
+def _distrust(index: VideoIndex) -> VideoIndex:
+    """Return the index of a file whose frames must be listed, though it looks well."""
+    return replace(
+        index,
+        index_class=IndexClass.UNTRUSTED,
+        damage=index.damage or ("some frames do not decode cleanly",),
+    )
+
+
+def _stored(header: ChunkHeader) -> StoredChunk:
+    """Return what is known of a chunk whose end nobody noted."""
+    token = header.info.get("token")
+    return StoredChunk(
+        chunk_index=header.chunk_index,
+        fingerprint=header.fingerprint,
+        token=token if isinstance(token, int) else 0,
+        sha256="",
+    )
 
 
 def _timed_index(reader: IndexReader) -> tuple[VideoIndex, float]:

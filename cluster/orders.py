@@ -9,13 +9,24 @@ from dataclasses import replace
 
 from cluster.plan import JobPlan, Span
 from farm.chunk_task import RenderSetup
+from farm.fault_settings import FaultSettings, OnChunkError
 from farm.job_folder import JobFolder
 from farm.marks.still import signing_files
 from farm.media.final import FinishRequest
 from farm.media.untouched import CopyRange, copy_ranges
 from farm.models.session import MOST_DEVICE_THREADS, batch_size
 from farm.settings import EncodeOn, RenderSettings
+from scheduler.instructions import Rules
 from scheduler.workers import MOST_DECODE_THREADS
+
+
+def rules_of(faults: FaultSettings) -> Rules:
+    """Return what the dispatch core must know of what may go wrong."""
+    return Rules(
+        attempts=faults.attempts,
+        keep_failed=faults.on_chunk_error is OnChunkError.KEEP,
+        stall_s=faults.stall_s,
+    )
 
 
 def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> RenderSetup:

@@ -5,7 +5,7 @@ Not for: carrying it out (`cluster.render`).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cluster.analysis import AnalysisPlan, frame_finder, plan_analysis
@@ -66,6 +66,8 @@ class JobPlan:
     input_sha256: str
     pixels: str
     """Hash of everything that the pixels depend on before they are encoded."""
+    identity: Mapping[str, object]
+    """Everything that the request depends on, by name."""
     request: str
     """The same with what was asked of the encoder."""
     notes: tuple[str, ...]
@@ -147,10 +149,15 @@ def plan_job(
     wish = _wish(settings, len(chunks), faces)
     workers = plan_workers(inventory.offers, wish)
     identity = _identity(settings, index, frames, chunks, faces, workers)
-    given = _table_identity(settings, faces, table)
-    pixels = fingerprint((input_sha256, *identity, *given))
-    asked = (settings.video_encoder, settings.video_quality, settings.encoding, settings.encode_on)
-    request = fingerprint((pixels, *asked))
+    identity |= {"input": input_sha256, "faces": _table_identity(settings, faces, table)}
+    pixels = fingerprint(sorted(identity.items()))
+    asked = {
+        "video encoder": settings.video_encoder,
+        "video quality": settings.video_quality,
+        "encoding": settings.encoding,
+        "encode on": settings.encode_on,
+    }
+    request = fingerprint((pixels, *asked.values()))
     return JobPlan(
         index=index,
         output=output,
@@ -168,6 +175,7 @@ def plan_job(
         input_sha256=input_sha256,
         pixels=pixels,
         request=request,
+        identity={**identity, **asked},
         notes=(
             *frames.notes,
             *orientation_notes(index.stream.display_matrix),
@@ -336,29 +344,29 @@ def _identity(
     chunks: list[Chunk],
     faces: FaceDecision,
     workers: WorkerPlan,
-) -> tuple[object, ...]:
+) -> dict[str, object]:
     """Return what the pixels depend on beside the source's bytes."""
     job = faces.job
-    return (
-        farm_version(),
-        installed_version("av"),
-        index.stream_index,
-        index.stream,
-        reshape_of(index.stream, settings.shape),
-        settings.keep_frames,
-        settings.nsfw_filter,
-        job.settings,
-        job.source_embedding,
-        job.references,
-        job.least_likeness,
-        job.more_sources,
-        _provider_rule(settings, faces, workers),
-        faces.model_sha256,
-        frames.packets.tobytes(),
-        frames.output.times.time_base,
-        frames.output.key,
-        [(chunk.frame_start, chunk.frame_stop) for chunk in chunks],
-    )
+    return {
+        "facefarm": farm_version(),
+        "av": installed_version("av"),
+        "video stream": index.stream_index,
+        "stream": index.stream,
+        "shape": reshape_of(index.stream, settings.shape),
+        "keep frames": settings.keep_frames,
+        "nsfw filter": settings.nsfw_filter,
+        "processors": job.settings,
+        "source faces": job.source_embedding,
+        "reference faces": job.references,
+        "least likeness": job.least_likeness,
+        "more sources": job.more_sources,
+        "provider": _provider_rule(settings, faces, workers),
+        "models": faces.model_sha256,
+        "packets": frames.packets.tobytes(),
+        "time base": frames.output.times.time_base,
+        "frames": frames.output.key,
+        "chunks": fingerprint([(chunk.frame_start, chunk.frame_stop) for chunk in chunks]),
+    }
 
 
 def _provider_rule(settings: RenderSettings, faces: FaceDecision, workers: WorkerPlan) -> str:

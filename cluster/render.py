@@ -21,9 +21,10 @@ from cluster.runtime import RayRuntime
 from farm.chunk_task import ChunkResult
 from farm.content import refusal
 from farm.decide import FaceDecision, check_processors
-from farm.errors import ContentError, EncoderError, InputError, Interrupted
+from farm.errors import ContentError, EncoderError, InputError, Interrupted, SettingsError
 from farm.face_map import with_map
 from farm.faces.casting import CastRows
+from farm.fault_settings import OnChunkError
 from farm.image_names import is_sequence
 from farm.job_folder import JobFolder
 from farm.media.final import FinishReport
@@ -100,7 +101,12 @@ class _Render(VideoJob[RenderReport]):
         check_processors(self._settings.processors, self._settings.sources)
 
     def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
-        return decide_faces(self._settings, index, say)
+        faces = decide_faces(self._settings, index, say)
+        if faces.private and self._settings.faults.on_chunk_error is OnChunkError.KEEP:
+            raise SettingsError(
+                "--on-chunk-error keep: would show faces that are to be anonymised; leave it out"
+            )
+        return faces
 
     def _report(self, plan: JobPlan, finish: FinishReport) -> RenderReport:
         """Return the report of the finished render."""
@@ -134,15 +140,20 @@ class _Render(VideoJob[RenderReport]):
                     plan = self._step_down(plan, folder, picker, error)
                     folder = self._folder(plan)
         except (InputError, ContentError):
-            folder.remove()
+            self._remove(folder)
             raise
         except BaseException:
             # Other errors may be gone the next time: what was rendered is kept.
             folder.remove_final_dir()
+            folder.clear_attempts()
             if not folder.has_chunks or self._span:
-                folder.remove()
+                self._remove(folder)
             raise
-        folder.remove()
+        if self._settings.faults.keep_job and not self._span:
+            folder.clear_scratch()
+            self._ledger.finish()
+        else:
+            self._remove(folder)
         return self._report(plan, report)
 
     def _step_down(
@@ -181,12 +192,14 @@ class _Render(VideoJob[RenderReport]):
         self, plan: JobPlan, folder: JobFolder, finisher: RemoteFinisher, rows: CastRows | None
     ) -> None:
         """Render what is not there yet; a final encoder follows as chunks are done."""
-        ready = folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks])
+        ready = self._finished(plan, folder)
         if ready:
             count = f"{len(ready)} of {len(plan.chunks)}"
             self._tally.note(f"{count} chunks were finished before: going on")
         for header in ready.values():
             self._tally.add_finished(header)
+            if header.info.get("kept"):
+                self._tally.keep(plan.chunks[header.chunk_index])
             finisher.chunk_done(header.chunk_index)
         self._refuse(plan)
         todo = [chunk for chunk in plan.chunks if chunk.chunk_index not in ready]
@@ -204,7 +217,7 @@ class _Render(VideoJob[RenderReport]):
         finished = self._work(plan, setup, todo, plan.frames, done, rows)
         self._tally.render_s += time.monotonic() - began
         if not finished:
-            kept = len(folder.finished([(c.frame_start, c.frame_stop) for c in plan.chunks]))
+            kept = len(self._finished(plan, folder))
             raise Interrupted(f"{kept} of {len(plan.chunks)} chunks are finished and kept")
 
     def _say_content(self) -> None:

@@ -23,6 +23,7 @@ from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
 from farm.report import ChunkReport, Damage, Gap, RenderReport, Stage, WorkerReport
+from scheduler.chunks import Chunk
 
 _WORKER_STAGES = (Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
 
@@ -44,6 +45,7 @@ class Tally:
         self._frames: Counter[int] = Counter()
         self._workers: tuple[WorkerReport, ...] = ()
         self._notes: list[str] = []
+        self._kept: set[tuple[int, int]] = set()
         self._sources = self._frames_seen = ContentScore()
         self.gaps: tuple[Gap, ...] = ()
         """Stretches in which somebody vanishes and returns."""
@@ -71,6 +73,14 @@ class Tally:
     def notes(self) -> tuple[str, ...]:
         """Everything that was said aloud."""
         return tuple(self._notes)
+
+    def keep(self, chunk: Chunk) -> None:
+        """Note that a chunk's frames are those of the source."""
+        self._kept.add((chunk.frame_start, chunk.frame_stop))
+        self.note(
+            f"frames {chunk.frame_start} to {chunk.frame_stop} could not be rendered and are kept "
+            "as they were"
+        )
 
     def begin_chunks(self) -> None:
         """Forget the chunks of an attempt whose plan did not hold."""
@@ -176,6 +186,7 @@ class Tally:
             ),
             flicker=report_of(self._flicker[chunk] for chunk in sorted(self._flicker)),
             damage=(*plan.frames.damage, *self._damage(plan)),
+            kept=tuple(sorted(self._kept)),
             gaps=self.gaps,
             notes=tuple(self._notes),
         )

@@ -33,6 +33,11 @@ def chunk_name(chunk_index: int) -> str:
     return f"{chunk_index:05d}.chunk"
 
 
+def attempt_name(chunk_index: int, token: int) -> str:
+    """Return the file name of an attempt at a chunk, until its result is accepted."""
+    return f".{chunk_name(chunk_index)}.t{token:x}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderSetup:
     """What a worker must know of the job, once; provider and threads are those of its seat."""
@@ -96,6 +101,11 @@ class ChunkTask:
     shows: tuple[Shown, ...]
     """What each output frame shows."""
     request: DecodeRequest
+    token: int | None = None
+    """Of the attempt: its file is named by it, so that it never takes another's place; None for
+    the chunk's own name."""
+    keep: bool = False
+    """Whether the frames are encoded as they are."""
     looks: tuple[int, ...] = ()
     """Positions of the source frames that the content filter looks at."""
     faces: tuple[FrameFaces, ...] | None = None
@@ -119,6 +129,12 @@ class ChunkResult:
     touched: int = 0
     """Frames of which a processor changed a pixel."""
     bytes: int = 0
+    token: int | None = None
+    """Of the attempt that made it."""
+    sha256: str = ""
+    """Of the chunk file."""
+    kept: bool = False
+    """Whether the frames are those of the source, because no attempt could process them."""
     content: ContentScore = field(default_factory=ContentScore)
     """Of the source frames that the content filter looked at."""
     sights: list[Sight] = field(default_factory=list)

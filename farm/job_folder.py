@@ -10,20 +10,23 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from farm.chunk_task import chunk_name
+from farm.chunk_task import attempt_name, chunk_name
 from farm.errors import ChunkError, InputError
 from farm.files import unmark_folder
 from farm.media.chunk_file import ChunkHeader, read_header, read_packets
 
 _CHUNK = re.compile(r"\d{5,}\.chunk")
+_ATTEMPT = re.compile(r"\.\d{5,}\.chunk\.t[0-9a-f]+")
+_LEDGER = re.compile(r"ledger\.sqlite(-journal)?")
 _SIGHTS = re.compile(r"\d{5,}\.faces")
-_HALF_WRITTEN = re.compile(r"\.\d{5,}\.(chunk|faces)\..+")
+_HALF_WRITTEN = re.compile(r"\.{1,2}\d{5,}\.(chunk|faces)\..+")
+_HASH_BYTES = 1 << 20
 _FINAL = ".facefarm-final"
 _EARLIER = ".facefarm-earlier"
 _FAILURES = ".facefarm-encoders.json"
@@ -40,7 +43,7 @@ def fingerprint(parts: Sequence[object]) -> str:
     Args:
         parts: Dataclasses, numbers, texts, bytes and containers of them.
     """
-    text = json.dumps([_plain(part) for part in parts], sort_keys=True, default=str)
+    text = json.dumps([plain(part) for part in parts], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -64,7 +67,7 @@ class JobFolder:
         self._request = request
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._clear_scratch()
+            self.clear_scratch()
         except OSError as error:
             raise InputError(
                 f"{path}: cannot be written ({error.strerror}); give another --job-dir"
@@ -88,15 +91,28 @@ class JobFolder:
         """Delete what the final task had begun."""
         shutil.rmtree(self.path / _FINAL, ignore_errors=True)
 
-    def finished(self, ranges: Sequence[tuple[int, int]]) -> dict[int, ChunkHeader]:
+    def discard(self, chunk_index: int, token: int) -> None:
+        """Delete the file of an attempt that nobody wants."""
+        (self.path / attempt_name(chunk_index, token)).unlink(missing_ok=True)
+
+    def finished(
+        self, ranges: Sequence[tuple[int, int]], noted: Mapping[int, str] | None = None
+    ) -> dict[int, ChunkHeader]:
         """Return the whole chunks of this job that are there; others are deleted.
+
+        A whole file of an attempt whose end nobody could note becomes its chunk's.
 
         Args:
             ranges: Half-open frame range of each chunk of the plan.
+            noted: SHA-256 of the files, where it was noted, by chunk.
         """
+        self._adopt(ranges)
         found: dict[int, ChunkHeader] = {}
         for path in self._files(_CHUNK):
             header = self._whole(path, ranges)
+            sha256 = None if header is None or not noted else noted.get(header.chunk_index)
+            if sha256 and file_sha256(path) != sha256:
+                header = None
             if header is None:
                 path.unlink(missing_ok=True)
             elif header.fingerprint == self._job:
@@ -104,6 +120,19 @@ class JobFolder:
             else:
                 self._set_aside(path)
         return found
+
+    def _adopt(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """Give whole files of attempts the names of chunks that are not there; delete the rest."""
+        for path in sorted(self._files(_ATTEMPT)):
+            header = self._whole(path, ranges)
+            if header is not None and not self.chunk_path(header.chunk_index).exists():
+                path.replace(self.chunk_path(header.chunk_index))
+        self.clear_attempts()
+
+    def clear_attempts(self) -> None:
+        """Delete what attempts have left that were not accepted."""
+        for path in (*self._files(_ATTEMPT), *self._files(_HALF_WRITTEN)):
+            path.unlink(missing_ok=True)
 
     def _set_aside(self, path: Path) -> None:
         """Keep a chunk of another encoder until it is encoded again."""
@@ -117,7 +146,7 @@ class JobFolder:
     @property
     def has_chunks(self) -> bool:
         """Whether there is work that another run can go on from."""
-        return bool(self._files(_CHUNK) or self._files(_SIGHTS)) or self.earlier_dir is not None
+        return has_work(self.path) or self.earlier_dir is not None
 
     @property
     def earlier_dir(self) -> Path | None:
@@ -142,8 +171,11 @@ class JobFolder:
         """Delete what the farm made, and the folder where nothing else is in it."""
         for path in (*self._files(_CHUNK), *self._files(_SIGHTS)):
             path.unlink(missing_ok=True)
-        self._clear_scratch()
+        self.clear_scratch()
+        self.clear_attempts()
         self._clear_encoders()
+        for path in self._files(_LEDGER):
+            path.unlink(missing_ok=True)
         # Not empty: the user keeps files of their own there.
         with suppress(OSError):
             self.path.rmdir()
@@ -153,10 +185,11 @@ class JobFolder:
             return []
         return [path for path in self.path.iterdir() if name.fullmatch(path.name)]
 
-    def _clear_scratch(self) -> None:
+    def clear_scratch(self) -> None:
         """Delete what was being written when a run was killed."""
         for path in self._files(_HALF_WRITTEN):
-            path.unlink(missing_ok=True)
+            if not _ATTEMPT.fullmatch(path.name):  # it may be whole: see `finished`
+                path.unlink(missing_ok=True)
         self.remove_final_dir()
         unmark_folder(self.path)
 
@@ -174,7 +207,8 @@ class JobFolder:
         """Return the header of a chunk that may be used again, None if it may not."""
         try:
             header = read_header(path)
-            if not self._is_ours(header) or path != self.chunk_path(header.chunk_index):
+            names = (chunk_name(header.chunk_index), _attempt_name(header))
+            if not self._is_ours(header) or path.name not in names:
                 return None
             for _ in read_packets(path):
                 pass  # Each is checked as it is read.
@@ -183,6 +217,68 @@ class JobFolder:
         span = (header.frame_start, header.frame_start + header.frame_count)
         known = header.chunk_index < len(ranges) and ranges[header.chunk_index] == span
         return header if known else None
+
+
+def make_folder(path: Path) -> Path:
+    """Make a job's folder where it is not there.
+
+    Raises:
+        InputError: It cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); give another --job-dir"
+        ) from error
+    return path.absolute()
+
+
+def remove_empty(path: Path) -> None:
+    """Delete a folder without work, with its ledger; what the user keeps in it stays."""
+    if path.is_dir():
+        for each in path.iterdir():
+            if _LEDGER.fullmatch(each.name):
+                each.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.rmdir()
+
+
+def accept_attempt(folder: Path, chunk_index: int, token: int) -> None:
+    """Give the file of an attempt the name of its chunk.
+
+    Raises:
+        ChunkError: The attempt left no file.
+    """
+    try:
+        (folder / attempt_name(chunk_index, token)).replace(folder / chunk_name(chunk_index))
+    except OSError as error:
+        raise ChunkError(
+            f"chunk {chunk_index:05d}: the worker said it was done and left no file in {folder} "
+            f"({error.strerror}); run the command again"
+        ) from error
+
+
+def has_work(folder: Path) -> bool:
+    """Tell whether a folder holds chunks, finished or of attempts that may be whole."""
+    if not folder.is_dir():
+        return False
+    kinds = (_CHUNK, _ATTEMPT, _SIGHTS)
+    return any(kind.fullmatch(path.name) for path in folder.iterdir() for kind in kinds)
+
+
+def file_sha256(path: Path) -> str:
+    """Return the hash of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(_HASH_BYTES):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _attempt_name(header: ChunkHeader) -> str:
+    token = header.info.get("token")
+    return attempt_name(header.chunk_index, token) if isinstance(token, int) else ""
 
 
 def encoder_failures(folder: Path, request: str) -> dict[str, str]:
@@ -197,14 +293,14 @@ def encoder_failures(folder: Path, request: str) -> dict[str, str]:
     return {str(k): str(v) for k, v in failed.items()} if isinstance(failed, dict) else {}
 
 
-def _plain(value: object) -> Any:
-    """Return a value as JSON can hold it, bytes by their hash."""
+def plain(value: object) -> Any:
+    """Return a value as JSON can hold it, bytes by their hash, what it does not know as text."""
     if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
+        return plain(asdict(value))
     if isinstance(value, bytes):
         return hashlib.sha256(value).hexdigest()
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    return value
+        return [plain(v) for v in value]
+    return value if value is None or isinstance(value, str | int | float) else str(value)

@@ -188,7 +188,7 @@ class ChunkRenderer:
         if self._closed:
             raise ChunkError(f"chunk {task.chunk_index:05d}: the renderer is closed")
         future: Future[ChunkResult] = Future()
-        result = ChunkResult(chunk_index=task.chunk_index)
+        result = ChunkResult(chunk_index=task.chunk_index, token=task.token, kept=task.keep)
         emitter = FrameEmitter(task.shows, self._between)
         work = _Work(
             task=task,
@@ -341,6 +341,8 @@ class ChunkRenderer:
         works = {id(item.work): item.work for item in items}
         found: list[tuple[_Work, _Found]] = []
         for work in works.values():
+            if work.task.keep:
+                continue
             mine = [item for item in items if item.work is work]
             try:
                 found += ((work, each) for each in self._process_chunk(work, mine))
@@ -467,7 +469,9 @@ class ChunkRenderer:
             work.encoder, self._setup.encoder, self._setup.output, work.packets, fields
         )
         with work.book.working("store"):
-            result.bytes = store_chunk(self._setup, header, work.packets, self._files)
+            result.bytes, result.sha256 = store_chunk(
+                self._setup, header, work.packets, self._files
+            )
         work.packets = []
         result.spans = work.book.spans
         result.cpu_s, result.peak_memory_bytes = self._meter.take()

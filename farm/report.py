@@ -148,6 +148,8 @@ class RenderReport:
     flicker: FlickerReport | None = None
     """None where no face was replaced in two neighbouring frames."""
     damage: tuple[Damage, ...] = ()
+    kept: tuple[tuple[int, int], ...] = ()
+    """Half-open ranges of output frames that no attempt could render: they are the source's."""
     gaps: tuple[Gap, ...] = ()
     """Stretches in which somebody vanishes and returns; only where a face table was read."""
     notes: tuple[str, ...] = ()

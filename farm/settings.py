@@ -33,6 +33,7 @@ from farm.farm_options import (
     VideoStreamIndex,
     Workers,
 )
+from farm.fault_settings import FaultSettings
 from farm.options import Option, OptionKind, check_ranges
 from farm.paste_settings import PasteSettings
 from farm.precision import Precision
@@ -387,6 +388,7 @@ class RenderSettings:
         Path | None, Option(unset="the bundled one", help="Program of the final task.")
     ] = None
     report: Annotated[bool, Option(help="Also write OUTPUT.facefarm.html, to look at.")] = False
+    faults: FaultSettings = field(default_factory=FaultSettings)
     verify: Annotated[VerifyLevel, Option(help="How much of the finished file is checked.")] = (
         VerifyLevel.QUICK
     )

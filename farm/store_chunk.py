@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, chunk_name
+from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup, attempt_name, chunk_name
 from farm.content import content_in
 from farm.errors import ChunkError, EncoderError
 from farm.faces.flicker import flicker_in
@@ -30,6 +30,8 @@ def chunk_info(setup: RenderSetup, result: ChunkResult) -> dict[str, object]:
     """Return what a chunk file says of how it was rendered."""
     return {
         "request": setup.request,
+        "token": result.token,
+        "kept": result.kept,
         "faces": result.faces,
         "touched": result.touched,
         "frames_without_face": result.frames_without_face,
@@ -45,8 +47,8 @@ def store_chunk(
     header: ChunkHeader,
     packets: Sequence[EncodedPacket],
     files: Files | None = None,
-) -> int:
-    """Write a chunk file whole; its size in bytes.
+) -> tuple[int, str]:
+    """Write a chunk file whole; its size in bytes and its SHA-256.
 
     Args:
         setup: The job.
@@ -64,7 +66,9 @@ def store_chunk(
             f"chunk {header.chunk_index:05d}: {header.encoder} writes other parameter sets here "
             "than elsewhere, so its chunks do not join; choose another --video-encoder"
         )
-    path = setup.chunk_dir / chunk_name(header.chunk_index)
+    token, number = header.info.get("token"), header.chunk_index
+    name = attempt_name(number, token) if isinstance(token, int) else chunk_name(number)
+    path = setup.chunk_dir / name
     return write_chunk(path, header, packets, files)
 
 
@@ -102,6 +106,7 @@ def encode_again(
     if path is None or earlier is None:
         return None
     result = _counted(earlier)
+    result.token = task.token
     encoder = ChunkEncoder(setup.encoder, setup.output, setup.frame_rate)
     packets: list[EncodedPacket] = []
     for frame in decode_packets(read_packets(path), earlier):
@@ -114,10 +119,10 @@ def encode_again(
         "frame_start": task.frame_start,
         "frame_count": result.frames,
         "fingerprint": setup.fingerprint,
-        "info": earlier.info | {"encoded_before_by": earlier.encoder},
+        "info": earlier.info | {"encoded_before_by": earlier.encoder, "token": task.token},
     }
     header = chunk_header(encoder, setup.encoder, setup.output, packets, fields)
-    result.bytes = store_chunk(setup, header, packets, files)
+    result.bytes, result.sha256 = store_chunk(setup, header, packets, files)
     result.encode_s = time.perf_counter() - began
     return result
 

@@ -31,6 +31,7 @@ def summary_lines(report: RenderReport) -> list[str]:
     if report.bottleneck:
         lines.append(f"  speed     {report.bottleneck}")
     lines += [f"  note      {note}" for note in report.notes]
+    lines += [f"  kept      frames {start} to {stop} as they were" for start, stop in report.kept]
     lines += [f"  damage    {damage_line(damage)}" for damage in report.damage]
     return lines
 

@@ -8,6 +8,7 @@ table. A file that is too short, too long or has one flipped bit is refused. Not
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import struct
@@ -87,7 +88,7 @@ def write_chunk(
     header: ChunkHeader,
     packets: Iterable[EncodedPacket],
     files: Files | None = None,
-) -> int:
+) -> tuple[int, str]:
     """Write a chunk file so that it is either whole under its name or not there.
 
     Args:
@@ -97,7 +98,7 @@ def write_chunk(
         files: Who puts it there; None for this machine.
 
     Returns:
-        Its size in bytes.
+        Its size in bytes and its SHA-256.
 
     Raises:
         ChunkError: the folder cannot be written or the disk is full.
@@ -107,6 +108,9 @@ def write_chunk(
     preamble = _PREAMBLE.pack(_MAGIC, len(head), len(rows), sum(map(len, bodies)), 0)
     preamble = preamble[: -_CRC.size] + _CRC.pack(zlib.crc32(preamble[: -_CRC.size]))
     parts = [preamble, head, _crc(head), rows, _crc(rows), *bodies]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
     try:
         (files or LocalFiles()).write(path, parts)
     except OSError as error:
@@ -114,7 +118,7 @@ def write_chunk(
             f"chunk {header.chunk_index:05d}: {path} cannot be written "
             f"({error.strerror or error}); free space there or choose another --job-dir"
         ) from error
-    return sum(map(len, parts))
+    return sum(map(len, parts)), digest.hexdigest()
 
 
 def read_header(path: Path) -> ChunkHeader:

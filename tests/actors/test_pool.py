@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from actors.pool import WorkerPool, _cause
+from actors.nodes import NodeNews
+from actors.pool import WorkerPool
+from actors.run import _cause
 from actors.shipping import PacketShipper
 from farm.chunk_task import ChunkResult
 from farm.errors import ChunkError, ClusterError, EncoderError, JobError, ModelError
+from farm.job_folder import accept_attempt
 from farm.media.packets import PacketReader
 from farm.settings import ProcessorSettings
 from scheduler.dispatch import Dispatch
@@ -43,9 +46,14 @@ RECIPES = (
 @pytest.fixture
 def ray(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeRay]:
     fake = FakeRay()
-    monkeypatch.setattr("actors.pool.ray", fake)
+    monkeypatch.setattr("actors.run.ray", fake)
+    monkeypatch.setattr("actors.crew.ray", fake)
     yield fake
     fake.close()
+
+
+def make_pool(job: Job, plan: WorkerPlan) -> WorkerPool:
+    return WorkerPool(job.setup, plan, nodes=NodeNews, room=lambda _: True)
 
 
 def render(
@@ -58,13 +66,19 @@ def render(
     keyframes = np.flatnonzero(job.index.keyframes).tolist()
     dispatch = Dispatch(job.chunks, keyframes, workers=workers)
     done: list[ChunkResult] = []
-    with PacketReader(job.index) as reader, WorkerPool(job.setup, plan) as pool:
+
+    def keep(_worker: int, result: ChunkResult) -> None:
+        assert result.token is not None
+        accept_attempt(job.setup.chunk_dir, result.chunk_index, result.token)
+        done.append(result)
+
+    with PacketReader(job.index) as reader, make_pool(job, plan) as pool:
         shipper = PacketShipper(reader, lambda block: block, 0)
         pool.run(
             dispatch,
             job.plan,
             shipper,
-            lambda _worker, result: done.append(result),
+            keep,
             lambda: stop(done),
         )
     return done
@@ -250,7 +264,7 @@ def test_what_a_worker_says_of_its_memory_leaves_out_the_dead(
 ) -> None:
     job = job_for(media_studio.path("plain.mp4"), tmp_path)
     plan = WorkerPlan.alike(2)
-    with WorkerPool(job.setup, plan) as pool:
+    with make_pool(job, plan) as pool:
         ray.actors[0].die()
         assert list(pool.memory_bytes()) == [1]
 

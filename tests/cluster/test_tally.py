@@ -69,7 +69,7 @@ def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) ->
     tally.add_finished(header(0, 15, faces=3, frames_without_face=2, corrupt=[4]))
     tally.add(1, result(1, 15, corrupt=(15,)))
     tally.add(0, result(2, 15))
-    facts = WorkerFacts(pid=1, node="here", provider="cpu", threads=2)
+    facts = WorkerFacts(pid=1, node="here", node_id="", provider="cpu", threads=2)
     gpu = replace(facts, provider="cuda", devices="3")
     tally.add_workers({1: gpu, 0: facts}, {1: 5}, networks=True)
     tally.render_s = 2.0

@@ -2,19 +2,38 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
-from farm.errors import InputError
-from farm.job_folder import JobFolder, default_job_dir, encoder_failures, fingerprint
+from farm.chunk_task import attempt_name
+from farm.errors import ChunkError, InputError
+from farm.job_folder import (
+    JobFolder,
+    accept_attempt,
+    default_job_dir,
+    encoder_failures,
+    file_sha256,
+    fingerprint,
+    has_work,
+    make_folder,
+    plain,
+    remove_empty,
+)
 from farm.media.chunk_file import ChunkHeader, EncodedPacket, write_chunk
 
 RANGES = ((0, 10), (10, 20), (20, 25))
 
 
 def put_chunk(
-    folder: JobFolder, number: int, job: str = "job", frames: int = 10, request: str = ""
+    folder: JobFolder,
+    number: int,
+    job: str = "job",
+    frames: int = 10,
+    request: str = "",
+    data: bytes = b"abc",
+    token: int | None = None,
 ) -> Path:
     header = ChunkHeader(
         chunk_index=number,
@@ -26,9 +45,9 @@ def put_chunk(
         pix_fmt="gray",
         width=8,
         height=8,
-        info={"request": request},
+        info={"request": request, "token": token},
     )
-    packets = [EncodedPacket(data=b"abc", frame=0, duration=1, is_keyframe=True)]
+    packets = [EncodedPacket(data=data, frame=0, duration=1, is_keyframe=True)]
     path = folder.chunk_path(number)
     write_chunk(path, header, packets)
     return path
@@ -65,13 +84,65 @@ def test_a_chunk_under_the_name_of_another_one_is_deleted(tmp_path: Path) -> Non
     assert folder.finished(RANGES) == {}
 
 
-def test_what_a_killed_run_left_half_written_is_deleted_when_the_folder_is_opened(
-    tmp_path: Path,
-) -> None:
+def test_what_a_killed_run_left_half_written_is_deleted(tmp_path: Path) -> None:
     (tmp_path / ".00003.chunk.x7a8b").write_bytes(b"half")
+    (tmp_path / "..00003.chunk.t1f.x7a8b").write_bytes(b"half")
     (JobFolder(tmp_path, "job").make_final_dir() / "joined-1.mp4").write_bytes(b"half")
     JobFolder(tmp_path, "job")
     assert names(tmp_path) == []
+    (tmp_path / attempt_name(3, 31)).write_bytes(b"half")
+    assert JobFolder(tmp_path, "job").finished(RANGES) == {}
+    assert names(tmp_path) == []
+
+
+def test_a_whole_file_of_an_attempt_that_nobody_could_note_becomes_its_chunks(
+    tmp_path: Path,
+) -> None:
+    folder = JobFolder(tmp_path, "job")
+    for token in (7, 9):
+        put_chunk(folder, 1, token=token).rename(tmp_path / attempt_name(1, token))
+    put_chunk(folder, 0, job="another", token=3).rename(tmp_path / attempt_name(0, 3))
+    put_chunk(folder, 2, frames=5, token=4).rename(tmp_path / attempt_name(2, 5))
+    assert has_work(tmp_path)
+    assert list(JobFolder(tmp_path, "job").finished(RANGES)) == [1]
+    assert names(tmp_path) == ["00001.chunk"]
+
+
+def test_the_file_of_an_attempt_counts_when_it_is_accepted_and_never_before(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job")
+    put_chunk(folder, 1, token=7).rename(tmp_path / attempt_name(1, 7))
+    assert not folder.chunk_path(1).exists()
+    accept_attempt(tmp_path, 1, 7)
+    (tmp_path / attempt_name(1, 8)).write_bytes(b"late")
+    folder.discard(1, 8)
+    assert names(tmp_path) == ["00001.chunk"]
+    with pytest.raises(ChunkError, match="left no file"):
+        accept_attempt(tmp_path, 1, 8)
+
+
+def test_a_chunk_that_is_whole_and_not_what_was_noted_is_deleted(tmp_path: Path) -> None:
+    folder = JobFolder(tmp_path, "job")
+    noted = {1: file_sha256(put_chunk(folder, 1))}
+    assert list(folder.finished(RANGES, noted)) == [1]
+    put_chunk(folder, 1, data=b"xyz")
+    assert folder.finished(RANGES, noted) == {}
+
+
+def test_a_folder_without_work_goes_with_its_ledger_and_stays_with_the_users_files(
+    tmp_path: Path,
+) -> None:
+    folder = make_folder(tmp_path / "job")
+    (folder / "ledger.sqlite").write_bytes(b"x")
+    (folder / "notes.txt").write_text("mine")
+    remove_empty(folder)
+    assert names(folder) == ["notes.txt"]
+    (folder / "notes.txt").unlink()
+    remove_empty(folder)
+    assert not folder.exists()
+
+
+def test_what_json_does_not_know_is_kept_as_text() -> None:
+    assert plain({"a": Fraction(1, 3), "b": (None, 2, True)}) == {"a": "1/3", "b": [None, 2, True]}
 
 
 def test_removing_deletes_the_folder_with_all_that_the_farm_made(tmp_path: Path) -> None:
