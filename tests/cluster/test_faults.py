@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -243,6 +244,10 @@ def test_a_node_that_is_lost_changes_nothing_with_and_without_a_spare(
         other.wait()
 
 
+def _has_chunks(driver: Driver, count: int) -> bool:
+    return len(driver.chunks()) >= count
+
+
 def _start_node(farm: Farm) -> subprocess.Popen[bytes]:
     """One more node joins the cluster."""
     return subprocess.Popen(
@@ -265,7 +270,7 @@ def test_a_driver_that_is_killed_at_five_random_points_goes_on_and_renders_nothi
     kept: dict[str, tuple[int, int]] = {}
     for point in points:
         driver = Driver(farm, tmp_path / "job" / "out.mp4")
-        driver.wait_until(lambda point=point, driver=driver: len(driver.chunks()) >= point)
+        driver.wait_until(partial(_has_chunks, driver, point))
         os.kill(driver.process.pid, signal.SIGKILL)
         driver.result()
         psutil.wait_procs(workers(), timeout=60)
