@@ -47,9 +47,9 @@ def main(address: str, order: dict[str, Any]) -> int:
     try:
         report = render_video(settings, NullObserver())
     except FarmError as error:
-        sys.stdout.write(json.dumps({"error": error.message}))
+        sys.stdout.write("\n" + json.dumps({"error": error.message}))
         return error.exit_code
-    sys.stdout.write(json.dumps(to_jsonable(report)))
+    sys.stdout.write("\n" + json.dumps(to_jsonable(report)))
     return 0
 
 

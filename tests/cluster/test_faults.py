@@ -135,7 +135,8 @@ class Driver:
         self._said.seek(0)
         said = self._said.read()
         self._said.close()
-        answer = json.loads(out) if out else {"said": said}
+        lines = [line for line in out.splitlines() if line.startswith("{")]
+        answer = json.loads(lines[-1]) if lines else {"said": out + said}
         return {**answer, "code": self.process.returncode}
 
 
