@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import RayActorError
 
@@ -29,6 +29,7 @@ _ACTOR_CONCURRENCY = 16
 _ASK_S = 1.0
 _ASKS_A_SECOND = 100
 _MEMORY_WAIT_S = 5.0
+_END_S = 3.0
 
 
 class WorkerCrew:
@@ -112,16 +113,28 @@ class WorkerCrew:
 
     def stop(self, worker: int) -> None:
         """End a worker, even one that stands still."""
-        actor, facts = self.actors.get(worker), self.facts.get(worker)
-        self.forget(worker)
-        if actor is not None:
-            ray.kill(actor)
-            _kill(facts)
+        self._stop([worker])
 
     def stop_all(self) -> None:
         """End all workers."""
-        for worker in list(self.actors):
-            self.stop(worker)
+        self._stop(list(self.actors))
+
+    def _stop(self, workers: Sequence[int]) -> None:
+        """Ask Ray to end workers, and kill those of this machine that are deaf to it."""
+        here = os.uname().nodename
+        left: list[psutil.Process] = []
+        for worker in workers:
+            actor, facts = self.actors.get(worker), self.facts.get(worker)
+            self.forget(worker)
+            if actor is None:
+                continue
+            if facts is not None and facts.node == here and facts.pid != os.getpid():
+                with suppress(psutil.NoSuchProcess):
+                    left.append(psutil.Process(facts.pid))
+            ray.kill(actor)
+        for process in psutil.wait_procs(left, timeout=_END_S)[1]:
+            with suppress(psutil.Error):
+                process.kill()
 
     def memory_bytes(self) -> dict[int, int]:
         """Return the proportional set size of each worker that answers, by its number."""
@@ -135,13 +148,6 @@ class WorkerCrew:
             with suppress(RayActorError):
                 found[refs[ref]] = ray.get(ref)
         return found
-
-
-def _kill(facts: WorkerFacts | None) -> None:
-    """Kill a worker's process where it is one of this machine: Ray asks, a frozen one is deaf."""
-    if facts is not None and facts.node == os.uname().nodename and facts.pid != os.getpid():
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(facts.pid, signal.SIGKILL)
 
 
 def last_line(error: Exception) -> str:
