@@ -159,9 +159,15 @@ def _started(context: ProcessorContext) -> None:
 
 
 @pytest.mark.usefixtures("chained")
-@pytest.mark.parametrize("rate", [None, 20])
-@pytest.mark.parametrize("names", [("smooth",), ("smooth", "brighten", "smooth")])
-@pytest.mark.parametrize("name", ["h264_open_gop.mp4", "one_gop.mp4", "interlaced.mp4"])
+@pytest.mark.parametrize(
+    ("name", "names", "rate"),
+    [
+        ("h264_open_gop.mp4", ("smooth",), None),
+        ("h264_open_gop.mp4", ("smooth", "brighten", "smooth"), 20),
+        ("one_gop.mp4", ("smooth", "brighten", "smooth"), None),
+        ("interlaced.mp4", ("smooth",), None),
+    ],
+)
 def test_one_chunk_and_many_give_the_same_frames(
     media_studio: Studio, tmp_path: Path, name: str, names: tuple[str, ...], rate: int | None
 ) -> None:

@@ -61,7 +61,6 @@ def chapters(path: Path) -> list[tuple[Any, Any, str]]:
     ]
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize(
     ("name", "suffix"),
     [
@@ -75,7 +74,14 @@ def chapters(path: Path) -> list[tuple[Any, Any, str]]:
         ("edit_list.mp4", "mov"),
     ],
 )
-@pytest.mark.parametrize(("start", "stop"), [("0.5", "1.2"), ("0.5", None), (None, "1.2")])
+@pytest.mark.parametrize(
+    ("start", "stop", "program"),
+    [
+        *(("0.5", "1.2", program) for program in PROGRAMS),
+        ("0.5", None, None),
+        (None, "1.2", None),
+    ],
+)
 def test_picture_and_sound_of_a_trim_are_those_of_the_source_in_their_places(
     media_studio: Studio,
     tmp_path: Path,
