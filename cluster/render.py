@@ -35,7 +35,7 @@ from farm.observer import RenderObserver
 from farm.report import RenderReport, Stage
 from farm.settings import EncodeOn, EncoderSettings, RenderSettings
 from farm.stop import StopRequest
-from farm.who import cast, gap_notes
+from farm.who import cast, gap_notes, landmark_notes
 
 
 def render_video(
@@ -183,7 +183,7 @@ class _Render(VideoJob[RenderReport]):
         if table is None or plan.faces.wanted is None:
             return None
         casting, notes = cast(plan.faces.wanted, table, frame_finder(plan.frames.times))
-        for note in (*notes, *gap_notes(table)):
+        for note in (*notes, *landmark_notes(plan.faces.wanted, table), *gap_notes(table)):
             self._tally.note(note)
         self._tally.gaps = table.gaps
         return CastRows(table, casting)

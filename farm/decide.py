@@ -182,6 +182,7 @@ class _Decider:
                 everyone=not self._chooses,
                 people=people,
                 least_likeness=self._selection.least_likeness,
+                needs_landmarks=self._landmarks,
             ),
         )
 

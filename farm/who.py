@@ -52,6 +52,8 @@ class Wanted:
     everyone: bool = False
     people: tuple[Person, ...] = ()
     least_likeness: float
+    needs_landmarks: bool = False
+    """Whether faces without landmarks stay as they are."""
 
 
 def cast(wanted: Wanted, table: FaceTable, frame_at: FrameAt) -> tuple[Casting, tuple[str, ...]]:
@@ -115,6 +117,16 @@ def _named(
     known_face = chosen.embedding is not None or chosen.person is not None
     odd = [] if known_face or len(table.tracks) == 1 else [UNKNOWN_NOTE]
     return cast_track(table.tracks, chosen, least), odd
+
+
+def landmark_notes(wanted: Wanted, table: FaceTable) -> tuple[str, ...]:
+    """What is to be said of faces that have no landmarks where they are needed."""
+    if not wanted.needs_landmarks:
+        return ()
+    bare = sum(int(np.isnan(t.landmarks_xy).any(axis=(1, 2)).sum()) for t in table.tracks if t.on)
+    if not bare:
+        return ()
+    return (f"{bare} faces of the table have no landmarks: only anonymisers work on them",)
 
 
 def gap_notes(table: FaceTable) -> tuple[str, ...]:

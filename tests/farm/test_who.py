@@ -6,7 +6,16 @@ import pytest
 
 from farm.errors import InputError
 from farm.report import Gap
-from farm.who import NOBODY_ALIKE_NOTE, NOBODY_NOTE, UNKNOWN_NOTE, Person, Wanted, cast, gap_notes
+from farm.who import (
+    NOBODY_ALIKE_NOTE,
+    NOBODY_NOTE,
+    UNKNOWN_NOTE,
+    Person,
+    Wanted,
+    cast,
+    gap_notes,
+    landmark_notes,
+)
 from tests.faces.tables import table_of, track_of
 
 BOX, OTHER = (10.0, 10.0, 40.0, 40.0), (200.0, 60.0, 300.0, 160.0)
@@ -93,3 +102,13 @@ def test_a_place_stands_before_a_likeness() -> None:
     )
     casting, _ = cast(Wanted(people=people, least_likeness=0.3), table_of(KNOWN), at_frame)
     assert casting.roles[1].source == 1
+
+
+def test_faces_without_landmarks_are_said_where_they_are_needed() -> None:
+    bare = track_of(2, [1, 2], [OTHER, OTHER], landmarks=False)
+    needs = Wanted(everyone=True, least_likeness=0.3, needs_landmarks=True)
+    assert landmark_notes(needs, table_of(KNOWN)) == ()
+    assert landmark_notes(needs, table_of(KNOWN, bare))[0].startswith(
+        "2 faces of the table have no"
+    )
+    assert landmark_notes(Wanted(everyone=True, least_likeness=0.3), table_of(bare)) == ()
