@@ -18,6 +18,7 @@ import psutil
 import ray
 
 from actors.keeper import SentFiles
+from actors.metrics import WorkerMetrics
 from farm.analyse import ChunkAnalyser
 from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup
 from farm.errors import ChunkError
@@ -105,6 +106,7 @@ class ChunkWorker:
             self._sent = SentFiles(keeper)
         self._get = get
         self._renderer: ChunkRenderer | ChunkAnalyser | None = None
+        self._metrics: WorkerMetrics | None = None
         self._turn = threading.Condition()
         self._next_ticket = 0
         self._fetched = 0
@@ -128,6 +130,8 @@ class ChunkWorker:
                 self._renderer = ChunkAnalyser(setup)
             else:
                 self._renderer = ChunkRenderer(setup, self._sent)
+        if ray.is_initialized() and self._metrics is None:
+            self._metrics = WorkerMetrics(self._setup.faces.provider)
         return WorkerFacts(
             pid=os.getpid(),
             node=os.uname().nodename,
@@ -169,6 +173,8 @@ class ChunkWorker:
             result = self._encode_again(shipment) or self._submit(shipment).result()
             if self._sent is not None:
                 self._sent.settle()
+            if self._metrics is not None:
+                self._metrics.chunk_done(result)
             return Answer(outcome=Outcome.DONE, result=result)
         except DecoderClosedError:
             return Answer(outcome=Outcome.DECODER_CLOSED)
