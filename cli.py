@@ -339,6 +339,10 @@ _GROUPS = {
     "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
+    "tune": (
+        "cluster.tune_commands:tune",
+        "Find the fastest way to render on this machine, and keep it.",
+    ),
     "report": ("farm.page.commands:report", "Write the report of a render as an HTML page."),
     "serve": ("cluster.service.commands:serve", "Work through the queue."),
     "watch": ("scheduler.queue.watch:watch", "Add files that appear in a folder to the queue."),

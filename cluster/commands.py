@@ -19,6 +19,7 @@ from farm.manifest import build_manifest, manifest_path, write_manifest
 from farm.observer import RenderObserver
 from farm.options import Option
 from farm.preflight import check_render
+from farm.profile import with_profile
 from farm.report import RenderReport
 from farm.settings import RenderSettings
 from farm.stop import StopRequest
@@ -97,7 +98,9 @@ def _render(
 ) -> tuple[RenderReport, dict[str, Any]]:
     """Render, and write the manifest."""
     check_environment()
-    settings = with_map(settings)
+    settings, said = with_profile(with_map(settings))
+    if said:
+        observer.note(said)
     with staged(settings, observer.note) as local:
         check_render(local)
         report = _render_here(local, span, observer, stop)

@@ -71,6 +71,7 @@ def examine(models_dir: Path | None = None) -> list[Finding]:
         _machine,
         _gpus,
         lambda: _models(models_dir),
+        _profiles,
     ]
     return [finding for section in sections for finding in section()]
 
@@ -315,3 +316,20 @@ def _program_output(command: list[str]) -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _profiles() -> Iterable[Finding]:
+    """What was tuned on this machine."""
+    from farm.profile import profiles_here
+
+    found = profiles_here()
+    for processors, profile in found.items():
+        yield Finding(section="tuning", name=processors, state=State.OK, value=profile)
+    if not found:
+        yield Finding(
+            section="tuning",
+            name="profile",
+            state=State.ABSENT,
+            value="none; renders take the usual workers and threads",
+            mend="`facefarm tune CLIP` finds the fastest on this machine",
+        )

@@ -35,6 +35,7 @@ def test_every_section_is_looked_at(findings: list[Finding]) -> None:
         "machine",
         "gpu",
         "models",
+        "tuning",
     ]
 
 
