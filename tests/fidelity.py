@@ -23,6 +23,7 @@ from farm.media.layout import Component, layout_of
 from farm.media.verify_audio import without_adts
 from farm.settings import (
     AnonymizeMethod,
+    EncoderSettings,
     MaskShape,
     OnChange,
     ProcessorSettings,
@@ -76,6 +77,7 @@ class Row:
             "output": folder / f"out{self.suffix}",
             "processors": NOTHING,
             "video_quality": 0,
+            "encoding": EncoderSettings(hardware=False),
             "workers": 1,
         }
         if self.faces:
@@ -212,7 +214,7 @@ def _tags(path: Path) -> dict[str, str]:
             "aspect": str(stream.sample_aspect_ratio or 1),
             "rotation": str(frame.rotation),
             "interlaced": str(frame.interlaced_frame),
-            "chroma": NAMES[chroma_location(path, stream.index)] if coded else "",
+            "chroma": NAMES[chroma_location(path, stream.index)] if coded else NAMES[0],
             "mastering": "" if hdr is None else str(hdr),
         }
         for name, value in container.metadata.items():

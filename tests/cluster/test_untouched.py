@@ -15,7 +15,7 @@ from cluster.render import render_video
 from cluster.runtime import RayRuntime
 from farm.observer import NullObserver
 from farm.report import RenderReport
-from farm.settings import EncodeOn, RenderSettings
+from farm.settings import EncodeOn, EncoderSettings, RenderSettings
 from tests.fidelity import COVERING
 from tests.media_maker import Studio, serial_frames
 from tests.model_maker import make_scrfd
@@ -38,6 +38,7 @@ def rendered(
         "allow_unverified_models": True,
         "chunk_seconds": GOP / 25,
         "workers": 1,
+        "encoding": EncoderSettings(hardware=False),
         "copy_untouched": True,
     }
     settings = RenderSettings(target=source, output=output, **(values | changes))

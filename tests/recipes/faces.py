@@ -35,7 +35,7 @@ def _raw_faces(studio: Studio, frames: int = FACE_FRAMES, shown: range | None = 
         stream.width, stream.height, stream.pix_fmt = *FACE_SIZE, "bgr24"
         for number in range(frames):
             picture = noise.copy()
-            left, top, right, bottom = face_box(number % FACE_FRAMES)
+            left, top, right, bottom = face_box(number - (shown.start if shown else 0))
             if shown is None or number in shown:
                 picture[top:bottom, left:right] = _MAGENTA_BGR
             frame = av.VideoFrame.from_ndarray(picture, format="bgr24")
