@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ _TALKATIVE = (
 """Loggers of Ray's client that tell of each step."""
 _DEFAULT_SERVER = "http://127.0.0.1:8265"
 _POLL_S = 0.5
+_READY_S = 60.0
+_NOT_READY = "No available agent"
+"""What the server says while the processes that run jobs start."""
 
 
 class JobState(StrEnum):
@@ -103,12 +107,25 @@ class JobServer:
             # In a file, not on a command line that the dashboard would show.
             (folder / _CONFIG).write_text(job_file(settings), encoding="utf-8")
             (folder / _ENTRY).write_text(_SCRIPT, encoding="utf-8")
-            self._client.submit_job(
+            self._send(
                 entrypoint=f"exec sh {_ENTRY}",
                 submission_id=job,
                 runtime_env={"working_dir": str(folder), "env_vars": worker_variables()},
             )
         return job
+
+    def _send(self, **job: Any) -> None:
+        """Send a job; a cluster that has just started is given time to be ready for one."""
+        give_up = time.monotonic() + _READY_S
+        while True:
+            try:
+                self._client.submit_job(**job)
+            except RuntimeError as error:
+                if _NOT_READY not in str(error) or time.monotonic() > give_up:
+                    raise
+            else:
+                return
+            time.sleep(_POLL_S)
 
     def report(self, job: str) -> JobReport:
         """Return how a job stands.

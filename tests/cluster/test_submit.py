@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,12 +34,16 @@ class Client:
         self.status = "RUNNING"
         self.exit_code: int | None = None
         self.error: Exception | None = None
+        self.not_ready = 0
         self.sent: dict[str, Any] = {}
         self.files: dict[str, str] = {}
         self.lines = ["facefarm: one\ntw", "o\n", "three"]
 
     def submit_job(self, **what: Any) -> None:
         self._fail()
+        if self.not_ready:
+            self.not_ready -= 1
+            raise RuntimeError("status code 500: No available agent to submit job")
         folder = Path(what["runtime_env"]["working_dir"])
         self.sent = what
         self.files = {p.name: p.read_text() for p in folder.iterdir() if p.is_file()}
@@ -140,6 +145,18 @@ def test_code_and_settings_are_sent_and_no_setting_is_on_the_command_line(
     assert not Path(client.sent["runtime_env"]["working_dir"]).exists()
 
 
+def test_a_cluster_that_has_just_started_is_given_time(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cluster.submit._POLL_S", 0.0)
+    client.not_ready = 2
+    assert JobServer("http://h:1").submit(settings(tmp_path)) == client.sent["submission_id"]
+    monkeypatch.setattr("cluster.submit._READY_S", -1.0)
+    client.not_ready = 2
+    with pytest.raises(ClusterError, match="No available agent"):
+        JobServer("http://h:1").submit(settings(tmp_path))
+
+
 def test_the_python_with_rays_libraries_runs_the_job_whatever_the_path_is(tmp_path: Path) -> None:
     (tmp_path / _ENTRY).write_text(_SCRIPT)
     (tmp_path / "cli.py").write_text("import sys; print(sys.prefix, *sys.argv[1:])")
@@ -219,11 +236,21 @@ def test_what_is_no_job_server_is_refused(client: Client, server: str) -> None:
         JobServer(server)
 
 
+def free_port() -> int:
+    with socket.create_server(("", 0)) as server:
+        return int(server.getsockname()[1])
+
+
 @contextmanager
 def guarded_cluster() -> Iterator[str]:
     """A cluster with a job server that wants a token; the server's address."""
-    port = 18265
-    node = {"num_cpus": 2, "include_dashboard": True, "dashboard_port": port}
+    port, agent_port = free_port(), free_port()
+    node = {
+        "num_cpus": 2,
+        "include_dashboard": True,
+        "dashboard_port": port,
+        "dashboard_agent_listen_port": agent_port,
+    }
     guard = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
     with temporary_folder() as folder, cluster_of([node], folder, **guard):
         yield f"http://127.0.0.1:{port}"
