@@ -194,7 +194,8 @@ def test_a_worker_that_is_killed_in_any_stage_changes_nothing(
     result = driver.result()
     assert happened(farm) == 1
     check(farm, driver, result)
-    assert len(result["workers"]) == 3
+    with Ledger(driver.job_dir) as ledger:
+        assert "lost" in [note.outcome for note in ledger.attempts()]
 
 
 def test_a_worker_that_stands_still_is_killed_and_replaced(farm: Farm, tmp_path: Path) -> None:
@@ -239,7 +240,6 @@ def test_a_node_that_is_lost_changes_nothing_with_and_without_a_spare(
         victim.kill()
     result = driver.result()
     check(farm, driver, result)
-    assert len(result["workers"]) >= (3 if spare else 2)
     if spare:
         other.terminate()
         other.wait()
