@@ -71,7 +71,7 @@ class WorkerCrew:
     def seat_again(self, living: frozenset[str]) -> WorkerSeat:
         """Return a seat that a lost worker has left; where its node is gone, one anywhere."""
         seat = self.vacant.pop()
-        if seat.node_id and living and seat.node_id not in living:
+        if seat.node_id and seat.node_id not in living:
             return replace(seat, node_id="", node="", devices=None)
         return seat
 

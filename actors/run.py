@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import ActorUnschedulableError, RayActorError, RayTaskError
 
 from actors.crew import WorkerCrew, last_line
 from actors.nodes import NodeNews
@@ -208,7 +208,19 @@ class PoolRun:
             return self._cannot_work(worker, error)
         except RayActorError as error:
             return self._not_up(worker, error)
+        except ActorUnschedulableError:
+            return self._nowhere(worker)
         return self._dispatch.worker_up(worker)
+
+    def _nowhere(self, worker: int) -> list[Instruction]:
+        """The node that a worker was to be started on is gone: start it elsewhere."""
+        seat = self._crew.seats[worker]
+        self._crew.forget(worker)
+        if not seat.node_id:
+            return self._dispatch.worker_not_up("no node can have another worker")
+        self._living -= {seat.node_id}
+        log.warning("node %s is gone: its worker is started elsewhere", seat.node)
+        return self._start_again()
 
     def _cannot_work(self, worker: int, error: RayTaskError) -> list[Instruction]:
         """A worker is up and not able to work: on a broken device, say. Others go on without it.

@@ -151,6 +151,7 @@ class _Render(VideoJob[RenderReport]):
             raise
         if self._settings.faults.keep_job and not self._span:
             folder.clear_scratch()
+            folder.clear_attempts()
             self._ledger.finish()
         else:
             self._remove(folder)
