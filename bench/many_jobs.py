@@ -1,6 +1,6 @@
 """How long `list`, `add` and a claim take with many jobs in the queue.
 
-    python bench/queue.py --jobs 100000
+    python bench/many_jobs.py --jobs 100000
 
 Not for: rendering.
 """
