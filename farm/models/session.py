@@ -11,7 +11,6 @@ import contextlib
 import functools
 import io
 import logging
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -329,8 +328,6 @@ def _preload(short: str) -> None:
 @functools.cache
 def _runtime() -> ModuleType:
     """The onnxruntime module, loaded on first use and with its telemetry off."""
-    # The call below comes too late: files for telemetry are made while the module loads.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:

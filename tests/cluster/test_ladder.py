@@ -57,7 +57,7 @@ class Watcher(NullObserver):
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Ray of threads."""
     ray = FakeRay()
-    for module in ("actors.pool", "actors.trials", "cluster.job"):
+    for module in ("actors.run", "actors.crew", "actors.trials", "cluster.job", "cluster.crew"):
         monkeypatch.setattr(f"{module}.ray", ray)
     monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
     yield SimpleNamespace(
