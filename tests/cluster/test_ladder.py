@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,8 @@ from typing import Any
 import pytest
 
 from actors.finisher import Finisher
+from actors.nodes import NodeNews
+from actors.pool import WorkerPool
 from cluster.inventory import Inventory
 from cluster.render import render_video
 from farm.errors import EncoderError, SetupError
@@ -59,6 +62,9 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     ray = FakeRay()
     for module in ("actors.run", "actors.crew", "actors.trials", "cluster.job", "cluster.crew"):
         monkeypatch.setattr(f"{module}.ray", ray)
+    monkeypatch.setattr("cluster.job.store_bytes", lambda: 1 << 30)
+    pool = partial(WorkerPool, nodes=NodeNews, room=lambda _: True)
+    monkeypatch.setattr("cluster.crew.WorkerPool", pool)
     monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
     yield SimpleNamespace(
         inventory=lambda _: Inventory(offers=(replace(node(cores=2), node_id=NODE),)),
@@ -195,6 +201,9 @@ def test_the_next_run_does_not_begin_with_an_encoder_that_broke(
     output = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         render(runtime, clip, output)
+    monkeypatch.setattr("cluster.job.store_bytes", lambda: 1 << 30)
+    pool = partial(WorkerPool, nodes=NodeNews, room=lambda _: True)
+    monkeypatch.setattr("cluster.crew.WorkerPool", pool)
     monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
     pretend_hardware(monkeypatch)
     watcher = Watcher()
