@@ -201,12 +201,8 @@ def _providers() -> Iterable[Finding]:
 def _encoders() -> Iterable[Finding]:
     """Encoders, each tried on real frames."""
     try:
-        from farm.encoder_trial import (
-            HARDWARE_CODECS,
-            SOFTWARE_CODECS,
-            is_listed,
-            try_encoder,
-        )
+        from farm.encoder_trial import try_encoder
+        from farm.media.encoder_names import HARDWARE_CODECS, SOFTWARE_CODECS, is_listed
     except ImportError as error:
         yield _broken("encoders", "PyAV", explain_import_error(error))
         return

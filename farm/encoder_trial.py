@@ -18,14 +18,12 @@ from farm.errors import ChunkError, FarmError
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import EncodedPacket
 from farm.media.encode import ChunkEncoder, chunk_header
-from farm.media.encoder_names import HARDWARE_CODECS, SOFTWARE_CODECS, is_listed
+from farm.media.encoder_names import is_listed
 from farm.media.encoders import EncoderChoice, choose_encoder
-from farm.media.frame import plane_lines
 from farm.media.layout import editable_pix_fmt, layout_of
 from farm.media.pixel_formats import to_pix_fmt
+from farm.media.planes import plane_lines
 from farm.media.stream import ColorTags, StreamParameters
-
-__all__ = ["HARDWARE_CODECS", "SOFTWARE_CODECS", "Trial", "is_listed", "try_choice", "try_encoder"]
 
 _FRAMES = 6
 _QUALITY = 18

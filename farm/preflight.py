@@ -110,18 +110,18 @@ def check_faces(settings: FacesSettings) -> None:
 
 def _check_names(settings: RenderSettings) -> None:
     """Refuse unknown execution providers and encoders."""
-    from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS
+    from farm.media.encoder_names import CODEC_OF
     from farm.models.session import PROVIDERS
 
-    require_known("--video-encoder", settings.video_encoder, SOFTWARE_CODECS | HARDWARE_CODECS)
+    require_known("--video-encoder", settings.video_encoder, CODEC_OF)
     if settings.execution_provider is not None:
         require_known("--execution-provider", settings.execution_provider.casefold(), PROVIDERS)
 
 
 def _check_format(settings: RenderSettings) -> None:
     """See that the output's ending fits the target and holds what the encoder makes."""
-    from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS
     from farm.media.containers import check_codec
+    from farm.media.encoder_names import CODEC_OF
 
     if is_sequence(settings.output) and not is_image(settings.target):
         return
@@ -131,7 +131,7 @@ def _check_format(settings: RenderSettings) -> None:
             f" give it an ending like that of {settings.target.name}"
         )
     if not is_image(settings.output):
-        codec = (SOFTWARE_CODECS | HARDWARE_CODECS)[settings.video_encoder]
+        codec = CODEC_OF[settings.video_encoder]
         check_codec(settings.output, codec)
 
 

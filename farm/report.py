@@ -1,6 +1,6 @@
 """What a render did, as data: the summary, `--json` and the manifest are made from these records.
 
-Not for: printing (`cli`) or measuring (`farm.metrics`).
+Not for: printing (`cli`) or measuring (`farm.spans`).
 """
 
 from __future__ import annotations

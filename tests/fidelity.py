@@ -17,9 +17,9 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from farm.media.chroma import CODECS, NAMES, chroma_location
-from farm.media.frame import plane_lines
 from farm.media.hdr import read_hdr
 from farm.media.layout import Component, layout_of
+from farm.media.planes import plane_lines
 from farm.media.verify_audio import without_adts
 from farm.settings import (
     AnonymizeMethod,

@@ -96,9 +96,9 @@ def open_decoder(stream: StreamParameters, threads: int) -> VideoCodecContext:
     _set_color(context, stream.color)
     context.thread_type = "AUTO"
     context.thread_count = threads
-    if stream.codec == "h264":
-        # Without reorder information in its headers a bare H.264 decoder drops frames.
-        context.options = {"strict": "1"} | DECODER_OPTIONS
+    # Without reorder information in its headers a bare H.264 decoder drops frames.
+    own = {"strict": "1"} if stream.codec == "h264" else {}
+    context.options = own | DECODER_OPTIONS
     assert isinstance(context, VideoCodecContext)
     return context
 

@@ -2,7 +2,7 @@
 
 A field is shown at the full height, its missing lines lying between their neighbours; what is
 written goes to its own lines alone. Not for: progressive frames (`farm.media.frame`), or turning
-fields into frames (`farm.media.filters`).
+fields into frames (`farm.media.reshape`).
 """
 
 from __future__ import annotations

@@ -7,9 +7,7 @@ for: rendering (`farm.media.encode` and the processors).
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import time
 import uuid
 from collections.abc import Callable
@@ -19,7 +17,6 @@ from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from farm.errors import JobError, SettingsError, SetupError
 from farm.image_names import is_sequence
 from farm.marks.embed import embed_mark, mark_of_source, tags_for
 from farm.marks.mark import Mark
@@ -46,6 +43,7 @@ from farm.media.final_task import (
     source_facts,
 )
 from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
+from farm.media.place import check_place, disk_error, put_in_place
 from farm.media.probe import open_container
 from farm.media.sequence import write_sequence
 from farm.media.stream import StreamParameters
@@ -53,6 +51,7 @@ from farm.media.stream_cut import cut_source
 from farm.media.timing import FrameTimes, TimeRange
 from farm.media.untouched import CopyRange, is_copied, with_copies
 from farm.media.verify import Expected, verify
+from farm.models.hashes import sha256_of
 from farm.settings import EncodeOn, VerifyLevel
 
 Progress = Callable[[int, int], None]
@@ -148,16 +147,15 @@ def finish(
     if is_sequence(request.output):
         return _finish_sequence(request, progress)
     rules = check_codec(request.output, request.encoder.codec)
-    _check_place(request)
+    check_place(request.output, overwrite=request.overwrite)
     binary = find_ffmpeg(request.ffmpeg)
     chunks = read_chunks(request.chunk_paths, len(request.times))
-    scratch: list[Path] = []
     temporary = request.temporary
-    scratch.append(temporary)
+    scratch = [temporary]
     try:
         return _finish(request, rules, binary, chunks, temporary, scratch, progress, whole)
     except OSError as error:
-        raise _disk_error(error, request) from error
+        raise disk_error(error, request.output) from error
     finally:
         for path in scratch:
             with suppress(OSError):
@@ -190,9 +188,9 @@ def _finish(
     muxed = time.monotonic()
     level = VerifyLevel.FULL if copied else request.verify
     verify(temporary, _expected(request, task, chunks, joined), level)
-    digest = _sha256(temporary)
+    digest = sha256_of(temporary)
     size = temporary.stat().st_size
-    _put_in_place(temporary, request)
+    put_in_place(temporary, request.output, overwrite=request.overwrite)
     return FinishReport(
         output_bytes=size,
         output_sha256=digest,
@@ -226,7 +224,7 @@ def _with_copies(
 def _finish_sequence(request: FinishRequest, progress: Progress | None) -> FinishReport:
     """Write every frame as an image; there is no sound, and ffmpeg is not needed."""
     began = time.monotonic()
-    _check_place(request)
+    check_place(request.output, overwrite=request.overwrite)
     chunks = read_chunks(request.chunk_paths, len(request.times))
     mark = Mark(altered_by=request.altered_by).after(mark_of_source(request.source))
     try:
@@ -241,7 +239,7 @@ def _finish_sequence(request: FinishRequest, progress: Progress | None) -> Finis
                 progress=progress,
             )
     except OSError as error:
-        raise _disk_error(error, request) from error
+        raise disk_error(error, request.output) from error
     return FinishReport(
         output_bytes=size,
         output_sha256=digest,
@@ -365,47 +363,3 @@ def _notes(request: FinishRequest, task: FinalTask) -> tuple[str, ...]:
             f"by this ffmpeg does not hold it; .mp4 does"
         )
     return tuple(notes)
-
-
-def _check_place(request: FinishRequest) -> None:
-    """Refuse an output that cannot be put in place, before anything is made."""
-    folder = request.output.absolute().parent
-    if not folder.is_dir():
-        raise SetupError(f"{folder}: no such folder; make it or choose another --output")
-    if not os.access(folder, os.W_OK):
-        raise SetupError(f"{folder}: cannot be written; choose another --output")
-    if request.output.exists() and not request.overwrite:
-        raise _exists(request)
-
-
-def _put_in_place(temporary: Path, request: FinishRequest) -> None:
-    """Give the finished file its name, never over a file that appeared meanwhile."""
-    if request.overwrite:
-        temporary.replace(request.output)
-        return
-    try:
-        request.output.hardlink_to(temporary)
-    except FileExistsError:
-        raise _exists(request) from None
-    except OSError:  # a file system without hard links
-        if request.output.exists():
-            raise _exists(request) from None
-        temporary.replace(request.output)
-
-
-def _exists(request: FinishRequest) -> SettingsError:
-    return SettingsError(
-        f"{request.output}: is there already; give --overwrite or another --output"
-    )
-
-
-def _disk_error(error: OSError, request: FinishRequest) -> JobError | SetupError:
-    where = error.filename or request.output.parent
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return JobError(f"{where}: the disk is full; free space and run the command again")
-    return SetupError(f"{where}: {error.strerror or error}; choose another --output or --job-dir")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

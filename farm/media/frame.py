@@ -8,7 +8,6 @@ Not for: decoding, encoding, or converting whole frames to another pixel format 
 from __future__ import annotations
 
 import copy
-import ctypes
 
 import av
 import cv2
@@ -25,7 +24,7 @@ from farm.media.blend import (
     mask_weights,
 )
 from farm.media.convert import BgrPixels, conversion_for
-from farm.media.layout import ColorModel, Component, layout_of
+from farm.media.layout import ColorModel
 from farm.media.orientation import (
     Box,
     box_to_stored,
@@ -35,6 +34,7 @@ from farm.media.orientation import (
     turn_upright,
     upright_size,
 )
+from farm.media.planes import FramePlanes
 from farm.media.reference import second_reference
 from farm.media.stream import ColorTags
 from farm.media.warp import (
@@ -54,7 +54,7 @@ _BAND_ROWS = 64
 """A multiple of every chroma grid."""
 
 
-class EditableFrame:
+class EditableFrame(FramePlanes):
     """A frame whose regions are read and written as the upright picture that a player shows.
 
     Boxes are (left, top, right, bottom) in pixels of the upright picture, right and bottom
@@ -78,14 +78,10 @@ class EditableFrame:
             MediaError: The pixel format cannot be edited; see `editable_pix_fmt`.
             ValueError: The rotation is no multiple of 90.
         """
-        self._frame = frame
-        self._rows = frame.height
+        super().__init__(frame)
         self._rotation = check_rotation(rotation)
         self._flipped = flipped
-        self._layout = layout_of(frame.format.name)
         self._convert = conversion_for(self._layout, color, frame.width, frame.height)
-        self._views: list[Pixels] | None = None
-        self._touched = False
 
     @property
     def video_frame(self) -> av.VideoFrame:
@@ -231,10 +227,6 @@ class EditableFrame:
         """Upright width and height of the rows that are edited here."""
         return upright_size(self._frame.width, self._rows, self._rotation)
 
-    @property
-    def _count(self) -> int:
-        return len(self._layout.components)
-
     def _upright(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return np.asarray(turn_upright(pixels, self._rotation, self._flipped), np.uint8)
 
@@ -249,67 +241,6 @@ class EditableFrame:
     def _stored_box(self, box_xyxy: Box) -> Box:
         width = self._frame.width
         return box_to_stored(box_xyxy, width, self._rows, self._rotation, self._flipped)
-
-    def _snap(self, stored: Box) -> Box:
-        """The stored box grown to whole chroma samples, clipped to the picture."""
-        grid_x, grid_y = self._layout.grid
-        left, top = stored[0] // grid_x * grid_x, stored[1] // grid_y * grid_y
-        right = min(-(-stored[2] // grid_x) * grid_x, self._frame.width)
-        return left, top, right, min(-(-stored[3] // grid_y) * grid_y, self._rows)
-
-    def _planes(self) -> list[Pixels]:
-        """Views of every component over the whole picture, [rows, columns] of native samples."""
-        if self._views is None:
-            self._views = [self._view(c) for c in self._layout.components]
-        return self._views
-
-    def _view(self, component: Component) -> Pixels:
-        rows = -(-self._frame.height // component.sub_y)
-        columns = -(-self._frame.width // component.sub_x)
-        lines = plane_lines(self._frame, component.plane).view(self._layout.dtype)
-        end = component.offset + (columns - 1) * component.step + 1
-        return lines[:rows, component.offset : end : component.step]
-
-    def _part(self, index: int, stored: Box) -> Pixels:
-        """View of one component inside a box on the chroma grid."""
-        component = self._layout.components[index]
-        left, top, right, bottom = stored
-        rows = slice(top // component.sub_y, -(-bottom // component.sub_y))
-        columns = slice(left // component.sub_x, -(-right // component.sub_x))
-        return self._planes()[index][rows, columns]
-
-    def _sample(self, index: int, stored: Box) -> Pixels:
-        """Samples of one component for every pixel of a box on the chroma grid."""
-        component = self._layout.components[index]
-        part = self._value(self._part(index, stored))
-        if component.sub_x == component.sub_y == 1:
-            return part
-        size = (part.shape[1] * component.sub_x, part.shape[0] * component.sub_y)
-        wide = cv2.resize(part, size, interpolation=cv2.INTER_NEAREST)
-        return np.ascontiguousarray(wide[: stored[3] - stored[1], : stored[2] - stored[0]])
-
-    def _value(self, part: Pixels) -> Pixels:
-        """Contiguous samples without unused low bits."""
-        if self._layout.shift:
-            return np.asarray(part >> np.uint16(self._layout.shift), np.uint16)
-        return np.ascontiguousarray(part)
-
-    def _scaled(self, max_side_px: int | None, count: int | None = None) -> list[Pixels]:
-        """Samples of the first `count` components of the whole picture, scaled down to a side."""
-        width, height = self._frame.width, self._frame.height
-        whole = (0, 0, width, self._rows)
-        indices = range(count or self._count)
-        ratio = 1.0 if max_side_px is None else min(1.0, max_side_px / max(width, height))
-        size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
-        if size == (width, self._rows):
-            return [self._sample(i, whole) for i in indices]
-        return [self._shrunk(self._value(self._part(i, whole)), size) for i in indices]
-
-    @staticmethod
-    def _shrunk(part: Pixels, size: tuple[int, int]) -> Pixels:
-        smaller = size[0] <= part.shape[1] and size[1] <= part.shape[0]
-        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return cv2.resize(part, size, interpolation=way)
 
     @property
     def _to_upright(self) -> Matrix:
@@ -371,11 +302,6 @@ class EditableFrame:
             means = block_mean(weights, (component.sub_x, component.sub_y), (columns, rows))
             blend(target, new, means, self._layout.shift)
 
-    def _make_writable(self) -> None:
-        if not self._touched:
-            self._views = None
-            self._frame.make_writable()
-
     def _write_stored(self, region_bgr: Pixels, weights: Pixels, stored: Box) -> None:
         """Blend a region that lies inside the stored picture."""
         self._make_writable()
@@ -402,24 +328,8 @@ class EditableFrame:
             for index, new in zip(chroma, means, strict=True):
                 self._blend(index, box, new, cells)
 
-    def _is_chroma(self, index: int) -> bool:
-        component = self._layout.components[index]
-        return component.sub_x > 1 or component.sub_y > 1
-
     def _blend(self, index: int, box: Box, new: Pixels, weights: NDArray[np.float32]) -> None:
         """Blend samples that start at the corner of `box` into one component."""
         part = self._part(index, box)
         rows, columns = part.shape
         blend(part, new[:rows, :columns], weights[:rows, :columns], self._layout.shift)
-
-
-def plane_lines(frame: av.VideoFrame, plane: int) -> NDArray[np.uint8]:
-    """View of one plane's memory, [rows, bytes per row] with padding, top row first."""
-    data = frame.planes[plane]
-    if data.line_size > 0:
-        return np.asarray(memoryview(data)).reshape(data.height, data.line_size)
-    # A frame that is stored bottom up: its pointer is the top row, which lies last in memory.
-    row_bytes = -data.line_size
-    start = data.buffer_ptr - row_bytes * (data.height - 1)
-    memory = (ctypes.c_uint8 * (row_bytes * data.height)).from_address(start)
-    return np.ctypeslib.as_array(memory).reshape(data.height, row_bytes)[::-1]

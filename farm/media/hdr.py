@@ -26,7 +26,7 @@ _DYNAMIC = {
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
     Type.DOVI_METADATA: "Dolby Vision",
 }
-STATIC_HDR_ENCODERS = frozenset({"libx264", "libx265", "libsvtav1"})
+STATIC_HDR_ENCODERS = frozenset({"libx264", "libx264rgb", "libx265", "libsvtav1"})
 """Encoders that are told mastering display and content light."""
 
 

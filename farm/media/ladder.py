@@ -10,12 +10,9 @@ from dataclasses import dataclass
 from farm.errors import SettingsError
 from farm.media.encoder_names import is_listed, rung_names
 from farm.media.encoders import EncoderChoice, choose_encoder
-from farm.media.hdr import HdrMetadata
+from farm.media.hdr import STATIC_HDR_ENCODERS, HdrMetadata
 from farm.media.stream import StreamParameters
 from farm.settings import EncoderSettings
-
-_HDR_ENCODERS = frozenset({"libx264", "libx264rgb", "libx265"})
-"""Encoders that write the static HDR metadata of the source."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +67,6 @@ def _loses(rung: EncoderChoice, named: EncoderChoice, hdr: HdrMetadata | None) -
         return f"has no pixel format for what {named.encoder} keeps"
     if named.interlaced and not rung.interlaced:
         return "does not mark interlaced frames"
-    if hdr is not None and named.encoder in _HDR_ENCODERS:
+    if hdr is not None and named.encoder in STATIC_HDR_ENCODERS:
         return "does not keep the HDR metadata"
     return ""

@@ -14,7 +14,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.frame import VideoFrame
 
-from farm.media.frame import plane_lines
+from farm.media.planes import plane_lines
 from farm.media.stream import ColorTags
 
 _PROBE_PX = 64

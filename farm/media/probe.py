@@ -20,6 +20,7 @@ from av.video.stream import VideoStream
 from farm.errors import MediaError
 from farm.media.limits import DECODER_OPTIONS, check_size, check_stream_count
 from farm.media.orientation import orientation_of
+from farm.media.reasons import reason_of
 from farm.media.stream import ColorTags, StreamParameters
 
 FORMATS = (
@@ -47,7 +48,7 @@ def open_container(path: Path) -> InputContainer:
     except (av.FFmpegError, OSError, ValueError) as error:
         # A format that is not on the list is refused as an invalid argument.
         other = isinstance(error, av.error.ArgumentError)
-        reason = "a picture, a playlist or the like" if other else _reason(error)
+        reason = "a picture, a playlist or the like" if other else reason_of(error)
         raise MediaError(
             f"{path}: not a video that can be read ({reason}); "
             "check that the file is complete and really a video"
@@ -172,7 +173,7 @@ def _first_frame(
         try:
             frames = packet.decode()
         except av.FFmpegError as error:
-            reason = _reason(error)
+            reason = reason_of(error)
             continue
         for frame in frames:
             assert isinstance(frame, VideoFrame)
@@ -218,11 +219,3 @@ def _check_file(path: Path) -> None:
         raise MediaError(f"{path}: cannot be read ({reason}); check its permissions") from error
     if empty:
         raise MediaError(f"{path}: the file is empty (0 bytes); copy or record it again")
-
-
-def _reason(error: Exception) -> str:
-    """Return the shortest useful cause of a libav error."""
-    log = getattr(error, "log", None)
-    if log:
-        return str(log[2]).strip()
-    return str(getattr(error, "strerror", None) or error)

@@ -1,7 +1,7 @@
 """Changing when frames are shown and which: trimming, another frame rate, frames in between.
 
 Pure functions from plan to plan, in exact numbers. Not for: making frames between others
-(`farm.processors.frame_interpolator`) or cutting the sound (`farm.media.trim`).
+(`farm.processors.frame_interpolator`) or cutting the sound (`farm.media.stream_cut`).
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from farm.media.frame import plane_lines
 from farm.media.layout import (
     ColorModel,
     Component,
@@ -19,6 +18,7 @@ from farm.media.layout import (
     editable_pix_fmt,
     layout_of,
 )
+from farm.media.planes import plane_lines
 
 SIGNATURE_BYTES = 64
 _GRID = 8

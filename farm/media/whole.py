@@ -15,8 +15,8 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from farm.media.convert import Conversion, conversion_for
-from farm.media.frame import plane_lines
 from farm.media.layout import ColorModel, Component, PixelLayout, layout_of
+from farm.media.planes import plane_lines
 from farm.media.reference import second_reference
 from farm.media.stream import ColorTags
 

@@ -164,7 +164,8 @@ def _try_provider(name: str, device: int) -> Trial:
 
 def _try_encoders(asked: tuple[str, ...] | None) -> Iterable[Trial]:
     """Encode and decode back with every encoder."""
-    from farm.encoder_trial import HARDWARE_CODECS, SOFTWARE_CODECS, is_listed, try_encoder
+    from farm.encoder_trial import try_encoder
+    from farm.media.encoder_names import HARDWARE_CODECS, SOFTWARE_CODECS, is_listed
 
     known = (*SOFTWARE_CODECS, *HARDWARE_CODECS)
     names = tuple(name for name in known if is_listed(name)) if asked is None else asked

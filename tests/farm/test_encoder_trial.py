@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from farm import encoder_trial
-from farm.encoder_trial import is_listed, try_choice, try_encoder
+from farm.encoder_trial import try_choice, try_encoder
+from farm.media.encoder_names import is_listed
 from farm.media.encoders import choose_encoder
 from tests.media.broken_encoders import break_encoder, going_green
 from tests.media.finish_case import parameters

@@ -15,7 +15,7 @@ from farm.media.chunk_file import ChunkHeader, EncodedPacket, write_chunk
 from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.encoders import EncoderChoice
 from farm.media.final import FinishRequest
-from farm.media.frame import plane_lines
+from farm.media.planes import plane_lines
 from farm.media.stream import StreamParameters
 from farm.media.timing import FrameTimes
 

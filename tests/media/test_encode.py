@@ -10,7 +10,7 @@ from farm.errors import EncoderError
 from farm.media.chunk_decode import decode_packets
 from farm.media.encode import ChunkEncoder
 from farm.media.encoders import choose_encoder
-from farm.media.frame import plane_lines
+from farm.media.planes import plane_lines
 from farm.media.signature import picture_md5, picture_signature, signature_distance
 from tests.media.finish_case import encode_chunk, parameters, picture
 

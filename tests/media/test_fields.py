@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from farm.faces.face import Face
 from farm.media.fields import InterlacedFrame, editable
-from farm.media.frame import EditableFrame, plane_lines
+from farm.media.frame import EditableFrame
+from farm.media.planes import plane_lines
 from farm.media.stream import ColorTags
 from farm.process import _of_both_fields
 from tests.media.test_frame import copy_planes, noise_frame

@@ -13,9 +13,10 @@ import pytest
 from numpy.typing import NDArray
 
 from farm.errors import MediaError
-from farm.media.frame import EditableFrame, plane_lines
+from farm.media.frame import EditableFrame
 from farm.media.layout import Component, layout_of
 from farm.media.orientation import orientation_of
+from farm.media.planes import plane_lines
 from farm.media.stream import ColorTags
 
 FORMATS = [

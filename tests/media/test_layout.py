@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 
 from farm.errors import MediaError
-from farm.media.frame import plane_lines
 from farm.media.layout import editable_pix_fmt, layout_of
+from farm.media.planes import plane_lines
 
 
 @pytest.mark.parametrize("pix_fmt", ["yuv420p", "p010le", "gbrp12le", "gray", "bgr0", "yuyv422"])

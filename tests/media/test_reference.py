@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from farm.media.frame import plane_lines
+from farm.media.planes import plane_lines
 from farm.media.reference import second_reference
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from farm.errors import MediaError, SettingsError
-from farm.media.frame import plane_lines
 from farm.media.index import IndexClass, build_index
 from farm.media.listing import list_frames
 from farm.media.orientation import orientation_notes
+from farm.media.planes import plane_lines
 from farm.media.reshape import (
     Reshape,
     Scaler,

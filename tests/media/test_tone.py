@@ -4,7 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from farm.media.frame import EditableFrame, plane_lines
+from farm.media.frame import EditableFrame
+from farm.media.planes import plane_lines
 from farm.media.stream import ColorTags
 from farm.media.tone import HLG, PQ, tone_map
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
-from farm.media.frame import plane_lines
+from farm.media.planes import plane_lines
 from farm.media.stream import ColorTags
 from farm.media.whole import read_rgb, write_rgb
 from tests.media_maker import frame_md5
