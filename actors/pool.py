@@ -17,7 +17,7 @@ from farm.chunk_task import ChunkResult, RenderSetup
 from farm.faces.casting import CastRows
 from farm.media.plan import FramePlan
 from scheduler.dispatch import Dispatch
-from scheduler.ledger import AttemptNote
+from scheduler.ledger_records import AttemptNote
 from scheduler.workers import WorkerPlan, WorkerSeat
 
 

@@ -44,7 +44,7 @@ from scheduler.instructions import (
     StopWorker,
     name_of,
 )
-from scheduler.ledger import AttemptNote
+from scheduler.ledger_records import AttemptNote
 from scheduler.workers import WorkerSeat
 
 log = logging.getLogger(__name__)

@@ -63,7 +63,8 @@ from farm.stop import StopRequest
 from farm.stored_settings import store_settings
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch
-from scheduler.ledger import AttemptNote, JobVersion, Ledger, StoredChunk
+from scheduler.ledger import Ledger
+from scheduler.ledger_records import AttemptNote, JobVersion, StoredChunk
 
 Value = TypeVar("Value")
 Outcome = TypeVar("Outcome")

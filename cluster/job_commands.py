@@ -20,7 +20,7 @@ from farm.settings import RenderSettings
 from farm.stop import StopRequest
 from farm.stored_settings import restore_settings
 from farm.summary import table
-from scheduler.ledger import is_driven
+from scheduler.driver_lease import is_driven
 from scheduler.ledger_tables import JobSummary, read_summary
 
 JobName = Annotated[

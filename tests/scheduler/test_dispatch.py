@@ -53,12 +53,14 @@ def test_leases_are_neighbours_many_in_the_beginning_and_one_at_the_end() -> Non
         world.wait(1.0)
         for worker in (0, 1):
             if world.orders[worker]:
-                before = {w: sum(map(len, s.lease)) for w, s in world.dispatch._workers.items()}
+                before = {
+                    w: sum(map(len, s.lease)) for w, s in world.dispatch._board.workers.items()
+                }
                 world.finish(worker)
-                after = sum(map(len, world.dispatch._workers[worker].lease))
+                after = sum(map(len, world.dispatch._board.workers[worker].lease))
                 if after > before[worker]:
                     sizes.append(after + 1)
-                lease = [i for each in world.dispatch._workers[worker].lease for i in each]
+                lease = [i for each in world.dispatch._board.workers[worker].lease for i in each]
                 assert lease == [*range(lease[0], lease[0] + len(lease))] if lease else True
     assert max(sizes) >= 6
     assert sizes[0] > sizes[-1]
@@ -291,7 +293,7 @@ def test_no_chunk_is_blamed_for_a_node_that_is_gone() -> None:
     world = make_world([*range(6)], workers=4)
     for worker in range(3):
         world.lose(worker, by_node=True)
-    assert not world.dispatch._trouble
+    assert not world.dispatch._board.trouble
     assert sorted(world.finish_all()) == [*range(6)]
 
 

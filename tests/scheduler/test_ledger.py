@@ -10,14 +10,9 @@ from pathlib import Path
 import pytest
 
 from farm.errors import JobError, SettingsError
-from scheduler.ledger import (
-    SILENCE_S,
-    AttemptNote,
-    JobVersion,
-    Ledger,
-    StoredChunk,
-    Stretch,
-)
+from scheduler.driver_lease import SILENCE_S
+from scheduler.ledger import Ledger
+from scheduler.ledger_records import AttemptNote, JobVersion, StoredChunk, Stretch
 from scheduler.ledger_tables import LEDGER_NAME, differences, read_summary
 
 FIRST = JobVersion(

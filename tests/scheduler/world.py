@@ -108,8 +108,8 @@ class World:
         lanes = {c.lane for c in self.chunks if c.chunk_index in rest}
         busy = {o.chunk.lane for orders in self.orders.values() for o in orders}
         for worker, orders in self.orders.items():
-            if not orders and not self.dispatch._cancelled:
-                tried = self.dispatch._trouble
+            if not orders and not self.dispatch._board.cancelled:
+                tried = self.dispatch._board.trouble
                 mine = {
                     self.chunks[i].lane for i, t in tried.items() if worker in t.tried or t.suspect
                 }
@@ -160,28 +160,29 @@ class World:
 
 def check_inside(dispatch: Dispatch) -> None:
     """The core's own lists agree with each other, and no chunk is forgotten or there twice."""
+    board = dispatch._board
     held: list[int] = []
-    for number, state in dispatch._workers.items():
-        held += [dispatch._attempts[token].position for token in state.hands]
-        assert all(dispatch._attempts[token].worker == number for token in state.hands)
-        assert (number in dispatch._leasing) == bool(state.lease)
-        assert not (number in dispatch._idle and state.hands)
-        assert not (number in dispatch._idle and number in dispatch._hungry)
-    assert len(dispatch._attempts) == len(held)
-    waits = [i for _, start, stop in (*dispatch._waiting._first, *dispatch._waiting._again)
+    for number, state in board.workers.items():
+        held += [board.attempts[token].position for token in state.hands]
+        assert all(board.attempts[token].worker == number for token in state.hands)
+        assert (number in board.leasing) == bool(state.lease)
+        assert not (number in board.idle and state.hands)
+        assert not (number in board.idle and number in board.hungry)
+    assert len(board.attempts) == len(held)
+    waits = [i for _, start, stop in (*board.waiting._first, *board.waiting._again)
              for i in range(start, stop)]  # fmt: skip
-    leased = [i for state in dispatch._workers.values() for each in state.lease for i in each]
-    saved = [s.saved for s in dispatch._workers.values() if s.saved is not None]
-    free = [*waits, *leased, *saved, *dispatch._again]
+    leased = [i for state in board.workers.values() for each in state.lease for i in each]
+    saved = [s.saved for s in board.workers.values() if s.saved is not None]
+    free = [*waits, *leased, *saved, *board.again]
     assert len(free) == len(set(free)), "a chunk waits twice"
     assert not set(free) & set(held), "a chunk waits and is in hand"
-    done = {i for i, flag in enumerate(dispatch._done) if flag}
+    done = {i for i, flag in enumerate(board.done) if flag}
     assert not done & (set(free) | set(held))
-    if not dispatch._cancelled:
-        assert done | set(free) | set(held) == set(range(len(dispatch._chunks)))
-    assert dispatch._left == len(dispatch._chunks) - len(done)
-    frames = sum(dispatch._chunks[i].frame_count for i in waits)
-    assert dispatch._waiting.frames == frames
+    if not board.cancelled:
+        assert done | set(free) | set(held) == set(range(len(board.chunks)))
+    assert board.left == len(board.chunks) - len(done)
+    frames = sum(board.chunks[i].frame_count for i in waits)
+    assert board.waiting.frames == frames
 
 
 def make_world(
