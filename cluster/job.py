@@ -68,7 +68,7 @@ from scheduler.ledger_records import AttemptNote, JobVersion, StoredChunk
 
 Value = TypeVar("Value")
 Outcome = TypeVar("Outcome")
-_SPARE_STORE_BYTES = 16 << 20
+_SPARE_STORE_BYTES = 4 << 20
 _STORE_SHARE = 4
 """Packets ahead take no more than the share of the store that this divides it into."""
 

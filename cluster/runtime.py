@@ -34,9 +34,10 @@ _MAX_TEMP_LENGTH = 40
 """Ray's sockets lie deep below, and the name of a socket has at most 107 characters."""
 _ENVIRONMENT = {
     # With an arena for each thread, what decoders and encoders give back stays in pieces: memory
-    # would grow with the length of the video until every arena has had its peak. Frames are mapped.
+    # would grow with the length of the video until every arena has had its peak. Pictures, small
+    # ones too, are mapped one by one, so that each goes back to the system when it is freed.
     "MALLOC_ARENA_MAX": "2",
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 20),
+    "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",

@@ -35,6 +35,7 @@ from farm.media.encoder_names import hardware_family
 from farm.media.frame import EditableFrame
 from farm.media.packets import PacketBlock
 from farm.media.reshape import Scaler
+from farm.memory import SpareMemory
 from farm.models.session import SessionSettings, batch_size
 from farm.node.examine import GPU_PROVIDERS
 from farm.overheard import Overheard
@@ -140,6 +141,7 @@ class ChunkRenderer:
         self._files = files or LocalFiles()
         self._closed = False
         self._meter = ProcessMeter()
+        self._spare = SpareMemory()
         self._overheard = Overheard()
         self._overheard.start()
         self.activity = 0
@@ -397,6 +399,8 @@ class ChunkRenderer:
     def _finish_loop(self) -> None:
         while (work := self._ended.get()) is not None:
             self._timed(work, partial(self._finish, work))
+            work.encoder = None
+            self._spare.give_back()
             if not work.dead:
                 with suppress(InvalidStateError):  # Nobody wants it any more.
                     work.future.set_result(work.result)

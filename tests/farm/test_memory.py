@@ -5,8 +5,10 @@ import sys
 import threading
 
 import numpy as np
+import psutil
+import pytest
 
-from farm.memory import PeakMemory, family_bytes
+from farm.memory import PeakMemory, SpareMemory, family_bytes
 
 
 def test_memory_that_is_used_counts() -> None:
@@ -33,3 +35,23 @@ def test_the_peak_is_sampled_and_the_thread_ends() -> None:
         pass
     assert peak.peak_bytes > 1 << 20
     assert "peak-memory" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc only")
+def test_memory_that_was_freed_between_pieces_in_use_goes_back_to_the_system() -> None:
+    blocks = [np.ones(64 << 10, dtype=np.uint8) for _ in range(1600)]
+    kept = blocks[::16]
+    del blocks
+    before = psutil.Process().memory_info().rss
+    SpareMemory().give_back()
+    assert before - psutil.Process().memory_info().rss > 48 << 20
+    assert len(kept) == 100
+
+
+def test_memory_is_not_given_back_all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    spare = SpareMemory()
+    monkeypatch.setattr(spare, "_trim", calls.append)
+    spare.give_back()
+    spare.give_back()
+    assert calls == [0]
