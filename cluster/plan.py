@@ -177,6 +177,7 @@ def plan_job(
         request=request,
         identity={**identity, **asked},
         notes=(
+            *index.notes,
             *frames.notes,
             *orientation_notes(index.stream.display_matrix),
             *reshape_notes(index.stream, reshape),

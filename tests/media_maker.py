@@ -70,8 +70,10 @@ def names_of(kind: Kind) -> list[str]:
 
 
 def main_video(container: av.container.InputContainer) -> av.VideoStream:
-    """The largest video stream that is no attached picture."""
+    """The largest video stream that is no attached picture and no track of a few stills."""
     found = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    most = max(s.frames for s in found)
+    found = [s for s in found if 2 * s.frames >= most]
     return max(found, key=lambda s: s.codec_context.width * s.codec_context.height)
 
 

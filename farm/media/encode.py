@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import av
 import cv2
@@ -30,13 +30,32 @@ from farm.media.seen import SeenPictures
 from farm.media.sessions import LIMITED_FAMILIES, Session, open_in_turn
 from farm.media.stream import StreamParameters
 
-_DEFAULT_RATE = Fraction(25)
+DEFAULT_RATE = Fraction(25)
 _X264_SETS = "MMX2,SSE2,SSE2Fast,SSSE3,SSE4.2"
 _X264_SETS_AVX2 = f"{_X264_SETS},LZCNT,AVX,FMA3,BMI2,AVX2"
 _UPLOADING_FAMILIES = frozenset({"vaapi"})
 """Families whose encoders take frames on their device only."""
 _CPU_AVX2, _CPU_FMA3 = 11, 12
 """Numbers of `cv::CpuFeatures`, which the Python module does not name."""
+
+
+class FrameEncoder(Protocol):
+    """What encodes frames: give it every frame in order, then flush it."""
+
+    seen: SeenPictures
+
+    @property
+    def extradata(self) -> bytes:
+        """The global header; empty where there is none."""
+
+    def encode(self, frame: VideoFrame, frame_number: int) -> list[EncodedPacket]:
+        """Encode the next frame."""
+
+    def flush(self) -> Iterable[EncodedPacket]:
+        """Get what is held back; no frame may follow."""
+
+    def close(self) -> None:
+        """Give up what is held, also in the middle."""
 
 
 class ChunkEncoder:
@@ -59,7 +78,7 @@ class ChunkEncoder:
         self._stream = stream
         self._sets: bytes | None = None
         self._extradata = b""
-        self._frame_rate = frame_rate or stream.frame_rate or _DEFAULT_RATE
+        self._frame_rate = frame_rate or stream.frame_rate or DEFAULT_RATE
         self._session: Session | None = None
         self._context: VideoCodecContext | None
         opened = partial(open_encoder, choice, stream, self._frame_rate)
@@ -198,7 +217,7 @@ def _local_options(choice: EncoderChoice) -> dict[str, str]:
 
 
 def chunk_header(
-    encoder: ChunkEncoder,
+    encoder: FrameEncoder,
     choice: EncoderChoice,
     stream: StreamParameters,
     packets: Sequence[EncodedPacket],

@@ -23,7 +23,7 @@ from farm.settings import EncoderSettings, bits_per_s
 
 _FULL, _LIMITED = 2, 1
 _INTERLACED_ORDERS = range(2, 6)
-_TWO_PASS_ENCODERS = frozenset({"libx264", "libx265"})
+_TWO_PASS_ENCODERS = frozenset({"libx264", "libx265", "libvpx-vp9"})
 _DEFAULT_RATE = Fraction(25)
 
 
@@ -179,7 +179,7 @@ def _check_able(encoder: str, family: str | None, quality: int, settings: Encode
         )
     if settings.two_pass and encoder not in _TWO_PASS_ENCODERS:
         raise SettingsError(
-            f"--two-pass: {encoder} has one pass only; libx264 and libx265 have two"
+            f"--two-pass: {encoder} has one pass only; libx264, libx265 and libvpx-vp9 have two"
         )
     if encoder == "ffv1" and settings.needs_whole:
         raise SettingsError("ffv1 is lossless and keeps no rate: leave --bitrate, --maxrate out")

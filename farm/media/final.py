@@ -102,6 +102,7 @@ class FinishRequest:
             choice=self.encoder,
             stream=self.stream,
             total=len(self.times),
+            ffmpeg=self.ffmpeg,
         )
 
     @property

@@ -8,6 +8,7 @@ and verifying are the same for both ways. Not for: joining (`farm.media.join`).
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from av.video.frame import VideoFrame
 from farm.errors import ChunkError
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import ChunkHeader, EncodedPacket, read_packets, write_chunk
-from farm.media.encode import ChunkEncoder, chunk_header
+from farm.media.encode import DEFAULT_RATE, ChunkEncoder, FrameEncoder, chunk_header
 from farm.media.encoders import EncoderChoice
+from farm.media.ffmpeg import find_ffmpeg
 from farm.media.join import Chunk
+from farm.media.program_encode import PROGRAM_PASSES, ProgramEncoder, ProgramPass
 from farm.media.stream import StreamParameters
 
 Progress = Callable[[int, int], None]
@@ -38,6 +41,8 @@ class WholeOrder:
     """The stream of the output."""
     total: int
     """Frames of all chunks."""
+    ffmpeg: Path | None = None
+    """The program, where one does the two passes; None for the bundled one."""
 
 
 def encode_whole(
@@ -55,23 +60,32 @@ def encode_whole(
         EncoderError: the encoder broke.
     """
     if not order.choice.two_pass:
-        return _encode(chunks, order, order.choice, progress)
+        return _encode(chunks, order, None, progress)
     seen: list[Chunk] = []
-    notes = order.folder / "passes.log"
-    first = passed(order.choice, 1, notes)
+    _look(chunks, order, seen, progress)
+    return _encode(seen, order, 2, progress)
+
+
+def _look(
+    chunks: Iterable[Chunk], order: WholeOrder, seen: list[Chunk], progress: Progress | None
+) -> None:
+    """The first of two passes, which takes down what the second one reads; notes the chunks."""
     encoder, count = None, 0
-    for chunk in chunks:
-        seen.append(chunk)
-        encoder = encoder or _open(chunk, order, first)
-        for frame in _frames(chunk):
-            encoder.encode(frame, count)
-            encoder.seen.forget(1)
-            count += 1
-            if progress is not None:
-                progress(count, order.total)
-    if encoder is not None:
-        encoder.flush()
-    return _encode(seen, order, passed(order.choice, 2, notes), progress)
+    try:
+        for chunk in chunks:
+            seen.append(chunk)
+            encoder = encoder or _open(chunk, order, 1)
+            for frame in _frames(chunk):
+                encoder.encode(frame, count)
+                encoder.seen.forget(1)
+                count += 1
+                if progress is not None:
+                    progress(count, order.total)
+        if encoder is not None:
+            deque(encoder.flush(), maxlen=0)
+    finally:
+        if encoder is not None:
+            encoder.close()
 
 
 def passed(choice: EncoderChoice, number: int, notes: Path) -> EncoderChoice:
@@ -93,28 +107,38 @@ def passed(choice: EncoderChoice, number: int, notes: Path) -> EncoderChoice:
 def _encode(
     chunks: Iterable[Chunk],
     order: WholeOrder,
-    choice: EncoderChoice,
+    number: int | None,
     progress: Progress | None,
 ) -> tuple[Path, ...]:
-    """Encode all frames and write the parts."""
+    """Encode all frames and write the parts, in pass `number`, None for the only one."""
     parts, done = None, 0
-    for chunk in chunks:
-        parts = parts or _Parts(order, _open(chunk, order, choice), chunk.header.fingerprint)
-        for frame in _frames(chunk):
-            parts.add(parts.encoder.encode(frame, done))
-            done += 1
-            if progress is not None:
-                progress(done, order.total)
-    if parts is None:
-        return ()
-    parts.add(parts.encoder.flush())
-    return parts.close()
+    try:
+        for chunk in chunks:
+            parts = parts or _Parts(order, _open(chunk, order, number), chunk.header.fingerprint)
+            for frame in _frames(chunk):
+                parts.add(parts.encoder.encode(frame, done))
+                done += 1
+                if progress is not None:
+                    progress(done, order.total)
+        if parts is None:
+            return ()
+        parts.add(parts.encoder.flush())
+        return parts.close()
+    finally:
+        if parts is not None:
+            parts.encoder.close()
 
 
-def _open(chunk: Chunk, order: WholeOrder, choice: EncoderChoice) -> ChunkEncoder:
-    """Open the encoder for frames as the first chunk gives them."""
-    stream = order.stream
-    return ChunkEncoder(choice, _decoded(stream, chunk.header), stream.frame_rate)
+def _open(chunk: Chunk, order: WholeOrder, number: int | None) -> FrameEncoder:
+    """Open the encoder of a pass for frames as the first chunk gives them."""
+    stream, choice = _decoded(order.stream, chunk.header), order.choice
+    if number is None:
+        return ChunkEncoder(choice, stream, order.stream.frame_rate)
+    notes = order.folder / "passes.log"
+    if choice.encoder in PROGRAM_PASSES:
+        which = ProgramPass(number=number, binary=find_ffmpeg(order.ffmpeg), notes=notes)
+        return ProgramEncoder(choice, stream, order.stream.frame_rate or DEFAULT_RATE, which)
+    return ChunkEncoder(passed(choice, number, notes), stream, order.stream.frame_rate)
 
 
 def _frames(chunk: Chunk) -> Iterator[VideoFrame]:
@@ -133,7 +157,7 @@ def _frames(chunk: Chunk) -> Iterator[VideoFrame]:
 class _Parts:
     """Writes what the encoder makes as chunk files, each from a keyframe to before another."""
 
-    def __init__(self, order: WholeOrder, encoder: ChunkEncoder, fingerprint: str) -> None:
+    def __init__(self, order: WholeOrder, encoder: FrameEncoder, fingerprint: str) -> None:
         self.encoder = encoder
         self._order = order
         self._fingerprint = fingerprint
@@ -141,7 +165,7 @@ class _Parts:
         self._pending: list[EncodedPacket] = []
         self._paths: list[Path] = []
 
-    def add(self, packets: list[EncodedPacket]) -> None:
+    def add(self, packets: Iterable[EncodedPacket]) -> None:
         for packet in packets:
             if packet.is_keyframe and self._is_complete(packet):
                 self._write()

@@ -28,8 +28,9 @@ from farm.media.damage import find_damage
 from farm.media.hdr import HdrMetadata
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
 from farm.media.limits import check_length
+from farm.media.main_stream import choice_notes, main_video_stream
 from farm.media.parameter_sets import split_sets
-from farm.media.probe import main_video_stream, open_container, read_parameters
+from farm.media.probe import open_container, read_parameters
 from farm.media.stream import StreamParameters
 
 NO_PTS: int = np.iinfo(np.int64).min
@@ -76,6 +77,8 @@ class VideoIndex:
     duration_s: Fraction | None
     hdr: HdrMetadata | None = None
     """Of the first frame."""
+    notes: tuple[str, ...] = ()
+    """What is to be said of the choice of the stream."""
 
     def __len__(self) -> int:
         return len(self.pts)
@@ -138,7 +141,8 @@ def build_index(
         MediaError: The file cannot be read or has no video packets.
     """
     with open_container(path) as container:
-        number = main_video_stream(container, path, video_stream).index
+        taken = main_video_stream(container, path, video_stream)
+        number, notes = taken.index, choice_notes(container, taken)
     stream = read_parameters(path, number)
     if stream.codec in CODECS:
         stream = replace(stream, chroma_location=chroma_location(path, number))
@@ -151,7 +155,7 @@ def build_index(
         check_length(path, len(reading.flags), duration_s)
         if not reading.flags:
             raise MediaError(f"{path}: the video stream holds no packets; the file may be cut off")
-        return _index(path, container, video, stream, reading)
+        return replace(_index(path, container, video, stream, reading), notes=notes)
 
 
 def _index(

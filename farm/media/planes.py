@@ -121,3 +121,16 @@ def plane_lines(frame: av.VideoFrame, plane: int) -> NDArray[np.uint8]:
     start = data.buffer_ptr - row_bytes * (data.height - 1)
     memory = (ctypes.c_uint8 * (row_bytes * data.height)).from_address(start)
     return np.ctypeslib.as_array(memory).reshape(data.height, row_bytes)[::-1]
+
+
+def plane_samples(frame: av.VideoFrame, plane: int) -> NDArray[np.uint8]:
+    """View of one plane, [rows, bytes], without the padding of its lines."""
+    data, form = frame.planes[plane], frame.format
+    here = [each for each in form.components if each.plane == plane]
+    if len(frame.planes) == 1:
+        used = (frame.width * form.padded_bits_per_pixel + 7) // 8
+    elif here:
+        used = data.width * sum((each.bits + 7) // 8 for each in here)
+    else:
+        used = data.line_size
+    return plane_lines(frame, plane)[:, : min(used, abs(data.line_size))]

@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from farm.errors import MediaError
 from farm.media.limits import DECODER_OPTIONS, check_size, check_stream_count
+from farm.media.main_stream import main_video_stream
 from farm.media.orientation import orientation_of
 from farm.media.reasons import reason_of
 from farm.media.stream import ColorTags, StreamParameters
@@ -28,8 +29,6 @@ FORMATS = (
     "live_flv,asf,ogg,nut,gif,yuv4mpegpipe,m4v,mxf,mxf_opatom,dv,rm,wtv,h263,vc1,y4m,apng,evc,cavsvideo"
 )
 """Real media containers; playlists and lists of files are none."""
-_ATTACHED_PICTURE = 0x400
-_DEFAULT = 0x1
 _PROBE_PACKETS = 4096
 """How many packets may go by before the first frame: more than a long group of pictures."""
 _MATRIX_BYTES = 36
@@ -59,38 +58,6 @@ def open_container(path: Path) -> InputContainer:
         container.close()
         raise
     return container
-
-
-def main_video_stream(container: InputContainer, path: Path, chosen: int | None) -> VideoStream:
-    """Return the stream to render: the chosen one, or the largest default one that is no cover.
-
-    Args:
-        container: The open file.
-        path: Its name, for messages.
-        chosen: Index among all streams of the file, None to choose.
-
-    Raises:
-        MediaError: There is no such stream, or none with pictures that move.
-    """
-    if chosen is not None:
-        found = [s for s in container.streams.video if s.index == chosen]
-        if not found:
-            numbers = ", ".join(str(s.index) for s in container.streams.video) or "none"
-            raise MediaError(
-                f"{path}: stream {chosen} is no video stream; video streams: {numbers}"
-            )
-        return found[0]
-    videos = [s for s in container.streams.video if not s.disposition & _ATTACHED_PICTURE]
-    if not videos:
-        raise MediaError(f"{path}: has no video stream; give a file with moving pictures")
-    default = [s for s in videos if s.disposition & _DEFAULT] or videos
-    return max(default, key=_area)
-
-
-def _area(stream: VideoStream) -> int:
-    """Pixels of a picture; 0 where nobody knows the codec."""
-    context = stream.codec_context
-    return 0 if context is None else (context.width or 0) * (context.height or 0)
 
 
 def check_video(path: Path, video_stream: int | None) -> None:

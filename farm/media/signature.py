@@ -18,7 +18,7 @@ from farm.media.layout import (
     editable_pix_fmt,
     layout_of,
 )
-from farm.media.planes import plane_lines
+from farm.media.planes import plane_lines, plane_samples
 
 SIGNATURE_BYTES = 64
 _GRID = 8
@@ -73,21 +73,8 @@ def picture_md5(frame: VideoFrame) -> str:
     """Hash of every sample of every plane, without the padding of lines."""
     digest = hashlib.md5(usedforsecurity=False)
     for number in range(len(frame.planes)):
-        digest.update(np.ascontiguousarray(_lines(frame, number)).data)
+        digest.update(np.ascontiguousarray(plane_samples(frame, number)).data)
     return digest.hexdigest()
-
-
-def _lines(frame: VideoFrame, number: int) -> NDArray[np.uint8]:
-    """One plane, [rows, bytes], without padding."""
-    plane, form = frame.planes[number], frame.format
-    here = [each for each in form.components if each.plane == number]
-    if len(frame.planes) == 1:
-        used = (frame.width * form.padded_bits_per_pixel + 7) // 8
-    elif here:
-        used = plane.width * sum((each.bits + 7) // 8 for each in here)
-    else:
-        used = plane.line_size
-    return plane_lines(frame, number)[:, : min(used, abs(plane.line_size))]
 
 
 def _places(size: int) -> NDArray[np.intp]:

@@ -1,9 +1,14 @@
 from __future__ import annotations
 
+import shutil
 import threading
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import psutil
 import pytest
 
 from farm.errors import EncoderError, JobError
@@ -101,9 +106,12 @@ def test_an_encoder_that_breaks_is_told_to_whoever_waits(
         whole.parts()
 
 
-@pytest.mark.parametrize("encoder", ["libx264", "libx265"])
+@pytest.mark.parametrize(
+    ("encoder", "notes"),
+    [("libx264", "passes.log"), ("libx265", "passes.log"), ("libvpx-vp9", "passes.log-0.log")],
+)
 def test_two_passes_spend_the_rate_after_a_look_at_everything(
-    tmp_path: Path, paths: tuple[Path, ...], encoder: str
+    tmp_path: Path, paths: tuple[Path, ...], encoder: str, notes: str
 ) -> None:
     folder = tmp_path / "odd: name='x'"
     order = order_for(folder, encoder, 18, bitrate="60k", two_pass=True)
@@ -111,6 +119,57 @@ def test_two_passes_spend_the_rate_after_a_look_at_everything(
     parts = encode_whole(chunks_of(paths), order, lambda done, _: seen.append(done))
     assert seen == [*range(1, TOTAL + 1), *range(1, TOTAL + 1)]
     assert len(shown(parts)) == TOTAL
-    assert (folder / "passes.log").exists()
+    assert (folder / notes).exists()
     single = order_for(tmp_path / "single", encoder, 18, bitrate="60k")
     assert shown(encode_whole(chunks_of(paths), single)) != shown(parts)
+
+
+def vp9_order(folder: Path, ffmpeg: Path | None = None) -> WholeOrder:
+    order = order_for(folder, "libvpx-vp9", 18, bitrate="60k", two_pass=True)
+    return replace(order, ffmpeg=ffmpeg)
+
+
+@pytest.mark.parametrize("program", ["bundled", "system"])
+def test_vp9_in_two_passes_shows_every_frame_in_its_place(
+    tmp_path: Path, paths: tuple[Path, ...], program: str
+) -> None:
+    system = shutil.which("ffmpeg")
+    if program == "system" and system is None:
+        pytest.skip("no ffmpeg is installed here")
+    order = vp9_order(tmp_path / "a", Path(system or "") if program == "system" else None)
+    parts = encode_whole(chunks_of(paths), order)
+    due = [np.frombuffer(each, np.uint8).astype(float) for each in pictures(TOTAL)]
+    found = [np.frombuffer(each, np.uint8) for each in shown(parts)]
+    for number, picture in enumerate(found):
+        errors = [float(np.square(picture - each).mean()) for each in due]
+        assert errors.index(min(errors)) == number
+    left = {path.name for path in (tmp_path / "a").iterdir()} - {path.name for path in parts}
+    assert left == {"passes.log-0.log"}
+
+
+def test_a_program_that_cannot_do_vp9_is_an_error_of_the_encoder(
+    tmp_path: Path, paths: tuple[Path, ...]
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(
+        '#!/bin/sh\n[ "$1" = -version ] && echo "ffmpeg version 7.1" && exit 0\n'
+        "echo Unknown encoder >&2\nexit 8\n"
+    )
+    program.chmod(0o755)
+    order = vp9_order(tmp_path / "parts", program)
+    with pytest.raises(EncoderError, match=r"ffmpeg program broke .*Unknown encoder"):
+        encode_whole(chunks_of(paths), order)
+    assert list(order.folder.iterdir()) == []
+
+
+def test_a_two_pass_encoding_that_is_stopped_leaves_no_program(
+    tmp_path: Path, paths: tuple[Path, ...]
+) -> None:
+    def some() -> Iterator[Chunk]:
+        yield chunks_of(paths)[0]
+        raise JobError("stopped")
+
+    before = set(psutil.Process().children())
+    with pytest.raises(JobError, match="stopped"):
+        encode_whole(some(), vp9_order(tmp_path / "parts"))
+    assert set(psutil.Process().children()) == before

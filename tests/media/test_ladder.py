@@ -122,7 +122,7 @@ def test_the_users_options_stand_over_the_farms_and_lists_are_put_together() -> 
     [
         ("libsvtav1", 0, {}, "cannot be lossless"),
         ("h264_amf", 0, {}, "cannot be lossless"),
-        ("libvpx-vp9", 18, {"bitrate": "1M", "two_pass": True}, "has one pass only"),
+        ("libsvtav1", 18, {"bitrate": "1M", "two_pass": True}, "has one pass only"),
         ("ffv1", 18, {"bitrate": "1M"}, "is lossless"),
         ("libsvtav1", 18, {"bitrate": "1M", "maxrate": "2M"}, "for a quality only"),
         ("libx264", 18, {"pix_fmt": "nv12"}, "libx264 takes gray, gray10le"),

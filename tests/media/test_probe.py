@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from farm.errors import MediaError
-from farm.media.probe import check_video, main_video_stream, open_container, read_parameters
+from farm.media.probe import check_video, read_parameters
 from tests.media_maker import Kind, Studio, names_of
 from tests.recipes.studio import SIZE
 
@@ -32,27 +32,6 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", names_of(Kind.GOOD) + names_of(Kind.HURT))
 def test_every_video_that_can_be_rendered_passes(media_studio: Studio, name: str) -> None:
     check_video(media_studio.path(name), None)
-
-
-@pytest.mark.parametrize(("name", "chosen"), [("cover.mp4", 1), ("thumbnail_first.mp4", 1)])
-def test_covers_and_thumbnails_are_not_the_main_stream(
-    media_studio: Studio, name: str, chosen: int
-) -> None:
-    path = media_studio.path(name)
-    with open_container(path) as container:
-        stream = main_video_stream(container, path, None)
-        assert (stream.width, stream.height) == SIZE
-        assert stream.disposition & 0x400 == 0
-
-
-def test_a_stream_can_be_chosen_and_a_wrong_choice_names_the_right_ones(
-    media_studio: Studio,
-) -> None:
-    path = media_studio.path("thumbnail_first.mp4")
-    with open_container(path) as container:
-        assert main_video_stream(container, path, 0).width == 20
-        with pytest.raises(MediaError, match="video streams: 0, 1"):
-            main_video_stream(container, path, 7)
 
 
 def test_a_name_that_looks_like_a_protocol_or_an_option_is_only_a_name(
