@@ -12,12 +12,13 @@ from typing import Any
 
 from cluster.bench_pipeline import PipelineBench
 from farm.bench.precisions import BATCHES, NetworkSpeed, network_speeds
-from farm.bench.rows import machine_facts, usable_cores
+from farm.bench.rows import machine_facts
 from farm.bench.sizes import NetworkSize
 from farm.command import Say
 from farm.errors import FarmError, ProviderError
 from farm.models.session import available_providers, choose_provider, execution_threads
 from farm.node.gpus import list_gpus
+from farm.node.processor import usable_cores
 from farm.precision import Precision
 
 _DEVICES = ("tensorrt", "cuda", "migraphx", "rocm", "directml")

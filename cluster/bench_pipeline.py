@@ -29,7 +29,7 @@ from farm.bench.limits import (
     measure,
 )
 from farm.bench.networks import make_networks
-from farm.bench.rows import Limits, Row, machine_facts, make_row, usable_cores
+from farm.bench.rows import Limits, Row, machine_facts, make_row
 from farm.bench.sizes import NetworkSize
 from farm.chunk_task import ChunkResult, RenderSetup
 from farm.command import Say
@@ -43,6 +43,7 @@ from farm.media.plan import plan_frames
 from farm.media.reshape import Reshape
 from farm.models.session import choose_provider, execution_threads
 from farm.models.store import ModelStore
+from farm.node.processor import usable_cores
 from farm.precision import Precision
 from farm.process import FaceJob, FaceStage
 from farm.render import ChunkRenderer

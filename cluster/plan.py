@@ -29,7 +29,7 @@ from farm.media.samples import places_to_look_at
 from farm.media.stream import StreamParameters
 from farm.models.session import PROVIDERS, choose_provider, execution_threads
 from farm.models.store import ModelStore
-from farm.node.examine import usable_cores
+from farm.node.processor import usable_cores
 from farm.process import load_processors
 from farm.processors.registry import frame_maker, lead_of
 from farm.settings import EncodeOn, RenderSettings

@@ -25,7 +25,7 @@ from farm.observer import RenderObserver
 from farm.report import ChunkReport, Damage, Gap, RenderReport, Stage, WorkerReport
 from scheduler.chunks import Chunk
 
-_WORKER_STAGES = (Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
+_WORKER_STAGES = (Stage.FETCH, Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
 
 
 class Tally:
@@ -181,6 +181,7 @@ class Tally:
             model_licence=plan.faces.model_licence,
             workers=self._workers,
             chunk_reports=since_begin(self._chunk_reports),
+            private=plan.faces.private,
             bottleneck=name_bottleneck(
                 self.stage_s, self.render_s, max(1, len(self._workers)), plan.encoder.encoder
             ),

@@ -109,7 +109,7 @@ def tune(
     """Measure and keep the result; see `cluster.tune_commands`."""
     from cluster.render import render_video
     from cluster.runtime import RayRuntime
-    from farm.node.examine import usable_cores
+    from farm.node.processor import usable_cores
 
     check_environment()
     cores = usable_cores()

@@ -20,6 +20,15 @@ _HELP = {
     "faces": "a GPU, a lighter model, --detect-every or more machines help",
     "encoding": "a hardware encoder, a faster --preset or more machines help",
 }
+_AROUND = (
+    Stage.INDEX,
+    Stage.START,
+    Stage.DECIDE,
+    Stage.ANALYSE,
+    Stage.FINAL,
+    Stage.VERIFY,
+)
+"""Stages before and after rendering."""
 _IDLE = 0.5
 """Share of its time below which even the busiest stage waits for something else."""
 
@@ -64,14 +73,3 @@ def name_bottleneck(
     if name == "encoding" and encoder.rpartition("_")[2] in ("nvenc", "amf", "qsv"):
         advice = "a faster --preset or more machines help"
     return f"bound by {name}: busy for {share:.0%} of the time; {advice}"
-
-
-_AROUND = (
-    Stage.INDEX,
-    Stage.START,
-    Stage.DECIDE,
-    Stage.ANALYSE,
-    Stage.FINAL,
-    Stage.VERIFY,
-)
-"""Stages before and after rendering."""

@@ -19,9 +19,10 @@ from farm.media.decode import DecodeRequest
 from farm.media.encoders import EncoderChoice
 from farm.media.reshape import Reshape
 from farm.media.stream import StreamParameters
+from farm.meters import DeviceLoad
 from farm.models.shipped import ModelSet
 from farm.process import FaceJob
-from farm.spans import DeviceLoad, StageSpan
+from farm.spans import StageSpan
 
 
 class LostFramesError(ChunkError):
@@ -122,6 +123,8 @@ class ChunkResult:
     frames_without_face: int = 0
     corrupt: list[int] = field(default_factory=list)
     """Numbers of its own source frames that decoded with errors."""
+    fetch_s: float = 0.0
+    """Waiting for packets."""
     decode_s: float = 0.0
     detect_s: float = 0.0
     process_s: float = 0.0

@@ -130,6 +130,7 @@ class ImageRenderer:
             output_sha256=_sha256(settings.output),
             model_sha256={file.name: file.sha256 for file in work.model_files()},
             model_licence={file.name: file.licence for file in work.model_files()},
+            private=work.private,
             notes=tuple(notes),
         )
 
@@ -173,6 +174,11 @@ class _FaceWork:
     def detector_name(self) -> str:
         """The detector that looked for faces."""
         return self._detector.name if self._detector else "none"
+
+    @property
+    def private(self) -> bool:
+        """Whether a processor must never let a face through."""
+        return any(processor.fails_closed for processor in self._processors)
 
     def notes(self) -> list[str]:
         """What the user should know of detector and models."""

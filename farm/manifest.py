@@ -1,6 +1,6 @@
 """The manifest beside an output: what was rendered from what, how, and with which versions.
 
-Not for: measuring (`farm.spans`) or the text summary (`farm.summary`).
+Not for: measuring (`farm.spans`, `farm.meters`) or the text summary (`farm.summary`).
 """
 
 from __future__ import annotations

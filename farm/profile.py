@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from farm.environment import farm_version
 from farm.errors import InputError
 from farm.node.gpus import NvmlBrokenError, list_gpus
+from farm.node.processor import processor_name, usable_cores
 from farm.precision import Precision
 from farm.settings import RenderSettings
 
@@ -52,7 +52,7 @@ def machine_name() -> str:
         gpus = [gpu.name for gpu in list_gpus()]
     except NvmlBrokenError:
         gpus = []
-    return " + ".join([f"{os.cpu_count()} x {_processor()}", *gpus])
+    return " + ".join([f"{usable_cores()} x {processor_name()}", *gpus])
 
 
 def find_profile(settings: RenderSettings, path: Path | None = None) -> Profile | None:
@@ -146,13 +146,3 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _processor() -> str:
-    """Name of the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

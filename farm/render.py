@@ -36,12 +36,13 @@ from farm.media.frame import EditableFrame
 from farm.media.packets import PacketBlock
 from farm.media.reshape import Scaler
 from farm.memory import SpareMemory
+from farm.meters import ProcessMeter, device_load
 from farm.models.session import SessionSettings, batch_size
 from farm.node.examine import GPU_PROVIDERS
 from farm.overheard import Overheard
 from farm.process import FaceCounts, FaceStage
 from farm.processors.registry import frame_maker
-from farm.spans import ProcessMeter, SpanBook, device_load
+from farm.spans import SpanBook
 from farm.store_chunk import chunk_info, store_chunk
 from farm.turns import Turns
 
@@ -76,11 +77,15 @@ class _Work:
         return self.future.done()
 
     def fetched(self, start: int) -> Iterator[PacketBlock]:
-        """The packet blocks from a packet on; the time that it takes to get each is noted."""
+        """The packet blocks from a packet on; the time that it takes to get each is no decoding."""
         blocks = iter(self.blocks(start))
         while True:
-            with self.book.working("fetch"):
+            began = time.perf_counter()
+            with self.book.working("fetch"), self.book.waiting("decode"):
                 block = next(blocks, None)
+            waited_s = time.perf_counter() - began
+            self.result.fetch_s += waited_s
+            self.result.decode_s -= waited_s
             if block is None:
                 return
             yield block

@@ -1,6 +1,6 @@
 """What a render did, as data: the summary, `--json` and the manifest are made from these records.
 
-Not for: printing (`cli`) or measuring (`farm.spans`).
+Not for: printing (`cli`) or measuring (`farm.spans`, `farm.meters`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ class Stage(StrEnum):
     START = "start"
     DECIDE = "decide"
     ANALYSE = "analyse"
+    FETCH = "fetch"
     DECODE = "decode"
     DETECT = "detect"
     PROCESS = "process"
@@ -143,6 +144,8 @@ class RenderReport:
     workers: tuple[WorkerReport, ...] = ()
     chunk_reports: tuple[ChunkReport, ...] = ()
     """Of the chunks that this run rendered."""
+    private: bool
+    """Whether faces were to be hidden: then nothing may show what they were."""
     bottleneck: str = ""
     """What held the render up, and what would help."""
     flicker: FlickerReport | None = None

@@ -81,6 +81,7 @@ def _report(output: Path) -> RenderReport:
         peak_memory_bytes=1 << 30,
         input_sha256="1" * 64,
         output_sha256="2" * 64,
+        private=False,
         workers=(worker,),
     )
 

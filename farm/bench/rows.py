@@ -10,12 +10,12 @@ import platform
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from farm.bench.limits import Cost
 from farm.environment import installed_versions
 from farm.errors import InputError
+from farm.node.processor import processor_name, usable_cores
 
 _COMPARED = ("fps", "ratio_to_decode", "ratio_to_decode_encode", "ratio_to_sessions")
 
@@ -128,27 +128,12 @@ def _change(before: float | None, after: float | None) -> str:
     return f"{before:.3g} to {after:.3g} ({(after / before - 1) * 100:+.0f} %)"
 
 
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def machine_facts() -> dict[str, Any]:
     """What the numbers depend on beside the farm."""
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": usable_cores(),
         "system": platform.platform(terse=True),
         "load_before": round(os.getloadavg()[0], 2),
         "versions": installed_versions(),
     }
-
-
-def _processor() -> str:
-    """The name of the processor, as the system says it."""
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

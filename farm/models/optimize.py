@@ -27,6 +27,7 @@ from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelFile, ModelStore
 from farm.models.trials import Feeds, RecordingSession, Trial, race, trial_of
 from farm.names import require_known
+from farm.node.processor import has_instructions, processor_name
 from farm.summary import size
 
 log = logging.getLogger(__name__)
@@ -284,12 +285,7 @@ def _said(each: Measurement) -> str:
 
 def _processor() -> str:
     """Name of the processor, and whether it has the instructions that make int8 fast."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor() or "unknown processor"
-    name = next((ln.split(":", 1)[1].strip() for ln in text.splitlines() if "model name" in ln), "")
-    return f"{name or 'unknown processor'}, {'with' if 'vnni' in text else 'without'} VNNI"
+    return f"{processor_name()}, {'with' if has_instructions('vnni') else 'without'} VNNI"
 
 
 def _runtime_version() -> str:

@@ -22,6 +22,7 @@ from farm.environment import explain_import_error, farm_version, installed_versi
 from farm.errors import FarmError
 from farm.node.facts import GpuFacts, NodeFacts, Questions, Trial
 from farm.node.gpus import NvmlBrokenError, list_gpus
+from farm.node.processor import usable_cores
 
 GPU_PROVIDERS = frozenset({"tensorrt", "cuda"})
 """Those that are tried on each GPU; others know one device only."""
@@ -56,13 +57,6 @@ def examine_node(questions: Questions) -> NodeFacts:
         encoders=tuple(_try_encoders(questions.encoders)),
         ffmpeg=_try_ffmpeg(),
     )
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def usable_memory_bytes() -> int:

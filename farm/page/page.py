@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from farm.page import charts
 from farm.page.pictures import Jump, Strip, keyframe_times, quality_jump, strips
 
 PAGE_SUFFIX = ".facefarm.html"
-_HIDING = ("face_anonymizer",)
 _STRIPS = 6
 _BORDERS = 12
 
@@ -84,24 +84,28 @@ def _values(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 def _pictures(manifest: Mapping[str, Any]) -> tuple[list[Strip], Jump | None]:
     """Strips and jumps; none where source or output have gone or are no videos."""
-    report = manifest["report"]
-    source, output = Path(manifest["settings"]["target"]), Path(report["output"])
+    report, settings = manifest["report"], manifest["settings"]
+    source, output = Path(settings["target"]), Path(report["output"])
     if not (source.is_file() and output.is_file()) or report["chunks"] < 1:
         return [], None
-    hidden = any(name in _HIDING for name in manifest["altered_by"])
-    rate = _rate(report)
+    hidden = bool(report.get("private", True))  # A manifest that does not say it shows nothing.
+    rate, time = _rate(report), settings.get("time", {})
     duration_s = report["frames"] / rate
     times = [duration_s * (i + 0.5) / _STRIPS for i in range(_STRIPS)]
     borders = [c["frame_start"] / rate for c in report.get("chunk_reports", []) if c["frame_start"]]
     some = borders[:: max(1, len(borders) // _BORDERS)]
     try:
-        shown = strips(source, output, times, hidden=hidden)
+        shown = strips(
+            source, output, times, start_s=float(Fraction(time.get("start") or 0)), hidden=hidden
+        )
+        if not some or any(time.get(each) is not None for each in ("start", "end", "fps")):
+            return shown, None  # Frames have other times than in the source.
         keys = [
             time_s
             for time_s in keyframe_times(output, _BORDERS)
             if all(abs(time_s - border) > 1 / rate for border in (0.0, *borders))
         ]
-        return shown, quality_jump(source, output, some, keys) if some else None
+        return shown, quality_jump(source, output, some, keys)
     except FarmError:
         return [], None  # An image, or a file that has changed since: the page does without.
 

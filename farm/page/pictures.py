@@ -10,6 +10,7 @@ import base64
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,13 +48,25 @@ class Jump:
     """Mean over keyframes of the output that are no border."""
 
 
-def strips(source: Path, output: Path, times_s: Sequence[float], *, hidden: bool) -> list[Strip]:
-    """Frames of both files at some moments; a moment that does not decode is left out."""
-    with open_container(output) as after, open_container(source) as before:
+def strips(
+    source: Path, output: Path, times_s: Sequence[float], *, start_s: float = 0.0, hidden: bool
+) -> list[Strip]:
+    """Frames of both files at some moments; a moment that does not decode is left out.
+
+    Args:
+        source: The source; not opened where faces are hidden.
+        output: The output.
+        times_s: Moments of the output.
+        start_s: Where the output begins in the source.
+        hidden: Whether nothing of the source may be shown.
+    """
+    with ExitStack() as stack:
+        after = stack.enter_context(open_container(output))
+        before = None if hidden else stack.enter_context(open_container(source))
         found = []
         for time_s in times_s:
             new = next(_frames(after, time_s, 1), None)
-            old = None if hidden else next(_frames(before, time_s, 1), None)
+            old = None if before is None else next(_frames(before, start_s + time_s, 1), None)
             if new is not None:
                 found.append(
                     Strip(

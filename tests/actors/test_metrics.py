@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from actors.metrics import CHUNK_SECONDS, COUNTERS, GAUGES, WorkerMetrics
 from farm.chunk_task import ChunkResult
-from farm.spans import DeviceLoad, StageSpan
+from farm.meters import DeviceLoad
+from farm.spans import StageSpan
 
 DASHBOARD = Path(__file__).resolve().parents[2] / "cluster" / "deploy" / "grafana.json"
 

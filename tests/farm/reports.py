@@ -38,6 +38,7 @@ def make_report(**changes: Any) -> RenderReport:
         "input_sha256": "1" * 64,
         "output_sha256": "2" * 64,
         "model_sha256": {"swapper": "3" * 64},
+        "private": False,
         "workers": (worker,),
         "notes": ("one subtitle stream was left out",),
     }

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from farm.chunk_report import chunk_report, since_begin
 from farm.chunk_task import ChunkResult
-from farm.spans import ProcessMeter, SpanBook
+from farm.meters import ProcessMeter
+from farm.spans import SpanBook
 
 
 def test_a_stage_reaches_from_its_first_to_its_last_work() -> None:

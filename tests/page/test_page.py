@@ -10,7 +10,7 @@ import pytest
 from farm.errors import InputError
 from farm.manifest import build_manifest, manifest_path, write_manifest
 from farm.page.charts import faces_over_clip, frames_per_second, timeline
-from farm.page.page import page_path, read_manifest_of, write_page
+from farm.page.page import _pictures, page_path, read_manifest_of, write_page
 from farm.page.pictures import keyframe_times, quality_jump, strips
 from farm.report import ChunkReport, StageTime
 from farm.settings import ProcessorSettings, RenderSettings
@@ -48,6 +48,7 @@ def manifest_of(source: Path, output: Path, names: tuple[str, ...]) -> dict[str,
         frames=60,
         frame_rate=30.0,
         chunk_reports=CHUNKS,
+        private="face_anonymizer" in names,
         bottleneck="bound by <faces>",
     )
     return build_manifest(settings, report, created=datetime(2026, 1, 1, tzinfo=UTC))
@@ -75,6 +76,30 @@ def test_where_faces_are_hidden_only_results_are_shown(
     text = (tmp_path / "page.html").read_text()
     assert text.count("data:image/jpeg;base64,") == 6
     assert "Only results: faces were hidden." in text
+
+
+def test_a_manifest_that_does_not_say_whether_faces_were_hidden_shows_only_results(
+    media_studio: Studio, tmp_path: Path
+) -> None:
+    source = media_studio.path("plain.mp4")
+    manifest = manifest_of(source, source, ("somebodys_anonymizer",))
+    del manifest["report"]["private"]
+    write_page(manifest, tmp_path / "page.html")
+    assert (tmp_path / "page.html").read_text().count("data:image/jpeg;base64,") == 6
+
+
+def test_what_was_trimmed_is_shown_beside_what_it_was_and_not_measured(
+    media_studio: Studio, tmp_path: Path
+) -> None:
+    source = media_studio.path("plain.mp4")
+    manifest = manifest_of(source, source, ("face_swapper",))
+    whole = _pictures(manifest)
+    manifest["settings"]["time"]["start"] = "1/2"
+    trimmed = _pictures(manifest)
+    assert whole[1] is not None
+    assert trimmed[1] is None
+    assert [strip.after for strip in trimmed[0]] == [strip.after for strip in whole[0]]
+    assert trimmed[0][0].before != whole[0][0].before
 
 
 def test_a_page_does_without_files_that_have_gone(tmp_path: Path) -> None:
