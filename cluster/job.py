@@ -30,6 +30,7 @@ from cluster.orders import render_setup, rules_of
 from cluster.plan import JobPlan, Span, plan_job
 from cluster.runtime import RayRuntime
 from cluster.tally import Tally
+from cluster.worker_board import WorkerBoard
 from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup, attempt_name
 from farm.content import check_source_content
 from farm.decide import FaceDecision
@@ -283,8 +284,10 @@ class VideoJob(ABC, Generic[Outcome]):
             Whether all were done.
         """
         folder = setup.chunk_dir
+        board = WorkerBoard(self._observer)
 
         def noted(note: AttemptNote) -> None:
+            board.note(note)
             if setup.analyse:
                 return
             self._ledger.note(note)
@@ -297,6 +300,7 @@ class VideoJob(ABC, Generic[Outcome]):
                 raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
             if result.token is not None and not setup.analyse:
                 self._accept(result, folder, plan)
+            board.finished(worker, result.frames)
             done(worker, result)
 
         keyframes = np.flatnonzero(plan.index.keyframes).tolist()
@@ -318,6 +322,7 @@ class VideoJob(ABC, Generic[Outcome]):
                 memory = pool.memory_bytes()
         finally:
             self._stop.can_drain = False
+            board.close()
         self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
         return dispatch.finished
 

@@ -14,6 +14,7 @@ Not for: programming errors, which stay `ValueError`, `TypeError` and the like.
     │   ├── ProviderError   (3)  an execution provider did not load
     │   └── ClusterError    (3)  Ray cannot be started or reached
     ├── JobError            (1)  a render that had begun could not be finished
+    │   ├── BusyError       (1)  another command works on the same job
     │   ├── ChunkError      (1)  one chunk could not be rendered
     │   │   └── EncoderError (1) its encoder refused to open, broke, or made something else
     │   └── VerifyError     (1)  the finished file is not what was rendered
@@ -80,6 +81,10 @@ class ClusterError(SetupError):
 
 class JobError(FarmError):
     """A job that had started could not be finished."""
+
+
+class BusyError(JobError):
+    """Another command works on the same job; once it has ended, this one may be tried again."""
 
 
 class ChunkError(JobError):

@@ -6,9 +6,26 @@ Not for: results (`farm.report`) or drawing (`farm.progress`).
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from farm.report import Stage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerProgress:
+    """What one worker does, and what it has done of this job."""
+
+    worker: str
+    node: str
+    chunk_index: int | None
+    """Of the chunk in hand, None where it waits for one."""
+    chunks: int
+    """Finished."""
+    frames: int
+    """Of finished chunks."""
+    fps: float
+    """Output frames per second since it was given its first chunk."""
 
 
 class RenderObserver(Protocol):
@@ -31,6 +48,9 @@ class RenderObserver(Protocol):
     def busy(self, stage_s: Mapping[str, float]) -> None:
         """Seconds that the workers' stages were at work so far, by `Stage`."""
 
+    def workers(self, workers: tuple[WorkerProgress, ...]) -> None:
+        """What all workers do now, told when one has begun or finished a chunk."""
+
     def note(self, message: str) -> None:
         """Something that the user should know and that does not stop the render."""
 
@@ -51,6 +71,9 @@ class NullObserver:
 
     def busy(self, stage_s: Mapping[str, float]) -> None:
         """Ignore the seconds."""
+
+    def workers(self, workers: tuple[WorkerProgress, ...]) -> None:
+        """Ignore the workers."""
 
     def note(self, message: str) -> None:
         """Ignore the note."""

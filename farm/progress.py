@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from farm.bottleneck import busiest_stage
-from farm.observer import NullObserver, RenderObserver
+from farm.observer import NullObserver, RenderObserver, WorkerProgress
 from farm.report import Stage
 from farm.summary import counted, seconds, size
 
@@ -186,6 +186,9 @@ class PlainDisplay:
         """Keep what holds the render up."""
         self._state.bottleneck = busiest_stage(stage_s)
 
+    def workers(self, workers: tuple[WorkerProgress, ...]) -> None:
+        """Say nothing of single workers."""
+
     def note(self, message: str) -> None:
         """Write the note."""
         self._line(f"note: {message}")
@@ -248,6 +251,9 @@ class LiveDisplay:
     def busy(self, stage_s: Mapping[str, float]) -> None:
         """Keep what holds the render up."""
         self._state.bottleneck = busiest_stage(stage_s)
+
+    def workers(self, workers: tuple[WorkerProgress, ...]) -> None:
+        """Show nothing of single workers."""
 
     def note(self, message: str) -> None:
         """Write the note above the bar."""

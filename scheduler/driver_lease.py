@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from farm.errors import JobError
+from farm.errors import BusyError, JobError
 from scheduler.ledger_file import BUSY_S, LedgerFile, connect
 from scheduler.ledger_tables import LEDGER_NAME
 
@@ -58,7 +58,7 @@ class DriverLease:
             taken: Called in the transaction that takes it.
 
         Raises:
-            JobError: Another driver has it.
+            BusyError: Another driver has it.
         """
         seen: tuple[str, int] | None = None
         since = now()
@@ -101,11 +101,11 @@ class DriverLease:
         advice = "wait for it, or give another --job-dir"
         if machine == _machine():
             pid = found[0].split()[1]
-            raise JobError(f"{folder}: process {pid} works on this job; {advice}")
+            raise BusyError(f"{folder}: process {pid} works on this job; {advice}")
         if seen is None:
             self._say(f"{folder}: asking whether {machine} still drives it")
         elif seen != found:
-            raise JobError(f"{folder}: a command on {machine} works on this job; {advice}")
+            raise BusyError(f"{folder}: a command on {machine} works on this job; {advice}")
 
     def _read(self) -> tuple[str, int] | None:
         rows = self._file.rows("SELECT holder, beat FROM lease")

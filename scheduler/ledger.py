@@ -58,7 +58,8 @@ class Ledger:
         """Take the lease.
 
         Raises:
-            JobError: Another driver has it, or the ledger cannot be read or written.
+            BusyError: Another driver has it.
+            JobError: The ledger cannot be read or written.
         """
         self._file = LedgerFile(self.path)
         self._lease = DriverLease(self._file, self._say)

@@ -14,16 +14,27 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import farm
 from cluster.service.child import DRAIN, STOP
+from farm.errors import JobError
+from farm.observer import WorkerProgress
 from scheduler.queue.records import JobProgress
 
 _ROOT = Path(farm.__file__).resolve().parents[1]
 _END_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnd:
+    """How the process of a job ended."""
+
+    exit_code: int | None
+    """That of the render; None where the process died before it said one."""
+    message: str
 
 
 class JobRunner:
@@ -34,6 +45,7 @@ class JobRunner:
         values: Mapping[str, Any],
         log_path: Path,
         *,
+        owns_output: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Start the process.
@@ -41,25 +53,22 @@ class JobRunner:
         Args:
             values: Option values of the render.
             log_path: File that gets what the process prints; appended to.
+            owns_output: Whether what is under the output's name was made by an earlier attempt.
             clock: Seconds from any start.
+
+        Raises:
+            JobError: It cannot be started: the disk of the logs is full, say.
         """
         self._clock = clock
         self._progress = JobProgress()
         self._begun: float | None = None
         self._result: tuple[int, str] | None = None
-        self.notes: list[str] = []
-        log_path.parent.mkdir(parents=True, exist_ok=True)
-        with log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-W", "ignore", "-m", "cluster.service.child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                env=os.environ | {"PYTHONPATH": _python_path()},
-                start_new_session=True,
-            )
-        self._say(json.dumps(dict(values)))
+        self._log_path = log_path
+        try:
+            self._process = _started(log_path)
+        except OSError as error:
+            raise JobError(f"{log_path}: a job cannot be started ({error.strerror})") from error
+        self._say(json.dumps({"values": dict(values), "owns_output": owns_output}))
         self._reader = threading.Thread(target=self._read, name="events", daemon=True)
         self._reader.start()
 
@@ -78,13 +87,14 @@ class JobRunner:
         """Whether the process has ended."""
         return self._process.poll() is not None
 
-    def outcome(self) -> tuple[int, str]:
-        """Exit code and message of a finished job; a negative code is the signal that killed it."""
+    def outcome(self) -> RunEnd:
+        """How a finished job ended."""
         code = self._process.wait()
         self._reader.join(_END_S)
         if self._result is not None:
-            return self._result
-        return code, f"the render process ended with {_name(code)} and said nothing"
+            return RunEnd(exit_code=self._result[0], message=self._result[1])
+        said = f"the render process ended with {_name(code)}; its log is {self._log_path}"
+        return RunEnd(exit_code=None, message=said)
 
     def drain(self) -> None:
         """Let it finish the chunks in hand and end."""
@@ -135,11 +145,30 @@ class JobRunner:
         fps = done / took_s if took_s > 0 else 0.0
         self._progress = replace(self._progress, frames_done=done, fps=round(fps, 2))
 
+    def _on_workers(self, workers: list[dict[str, Any]]) -> None:
+        told = tuple(WorkerProgress(**worker) for worker in workers)
+        self._progress = replace(self._progress, workers=told)
+
     def _on_note(self, message: str) -> None:
-        self.notes.append(message)
+        """Notes are in the log."""
 
     def _on_result(self, exit_code: int, message: str) -> None:
         self._result = exit_code, message
+
+
+def _started(log_path: Path) -> subprocess.Popen[str]:
+    """The process, with its errors in the log; OSError where there cannot be one."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-m", "cluster.service.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=os.environ | {"PYTHONPATH": _python_path()},
+            start_new_session=True,
+        )
 
 
 def _python_path() -> str:

@@ -19,8 +19,17 @@ from pathlib import Path
 
 from cluster.service.hooks import Hooks
 from cluster.service.runner import JobRunner
-from farm.errors import ContentError, DamagedSource, Interrupted
-from scheduler.queue.claims import LEASE, Lease, claim, finish, give_back, heartbeat
+from farm.errors import ContentError, DamagedSource, Interrupted, JobError
+from scheduler.queue.claims import (
+    LEASE,
+    Lease,
+    claim,
+    claim_output,
+    died,
+    finish,
+    give_back,
+    heartbeat,
+)
 from scheduler.queue.deliveries import (
     Delivery,
     delivered,
@@ -36,11 +45,13 @@ from scheduler.windows import are_open, stored_are_open
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
+_TROUBLE_S = 5.0
+"""How long it waits where the queue or the logs cannot be written."""
 _KEEP = timedelta(seconds=1)
 """How often a service says how far its jobs are, and hears what users want."""
 _TIDY = timedelta(minutes=10)
 _MOST_DEATHS = 3
-"""Attempts after which a job whose process dies is given up."""
+"""How often the process of a job may die before the job is given up."""
 _OUTCOMES = {
     0: JobOutcome.DONE,
     DamagedSource.exit_code: JobOutcome.DAMAGED,
@@ -76,7 +87,7 @@ class Service:
         hooks: Hooks | None = None,
         retention: Retention | None = None,
         start: Callable[[QueueJob, Path], JobRunner] = lambda job, path: JobRunner(
-            job.values, path
+            job.values, path, owns_output=job.owns_output
         ),
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -108,6 +119,8 @@ class Service:
         self._wake = threading.Event()
         self._courier = ThreadPoolExecutor(1, "hooks")
         self._on_its_way: tuple[Delivery, Future[None]] | None = None
+        self._trouble = ""
+        """What keeps the queue from being written."""
 
     def drain(self) -> None:
         """Begin no further job and let those in hand finish their chunks; the second time stop."""
@@ -120,18 +133,31 @@ class Service:
         Args:
             until_empty: Whether to end when no job is left that may run.
 
-        Raises:
-            JobError: The queue cannot be written.
+        Where the queue cannot be written (its disk is full, say), jobs in hand go on, and it is
+        tried again until it can.
         """
         try:
-            while not self._is_done(until_empty):
-                self.step()
-                self._wake.wait(_POLL_S)
+            while not self.look(until_empty=until_empty):
+                self._wake.wait(_TROUBLE_S if self._trouble else _POLL_S)
                 self._wake.clear()
         finally:
             for each in self._running:
                 each.runner.close()
             self._courier.shutdown()
+
+    def look(self, *, until_empty: bool) -> bool:
+        """Look around once and tell whether all is done; what cannot be written is said once."""
+        try:
+            if self._is_done(until_empty):
+                return True
+            self.step()
+            self._trouble = ""
+        except JobError as error:
+            if error.message != self._trouble:
+                log.warning("%s; it is tried again", error.message)
+            self._trouble = error.message
+            return self._drains > 1
+        return False
 
     def step(self) -> None:
         """Look around once: jobs in hand, hooks that are due, jobs to begin."""
@@ -168,9 +194,24 @@ class Service:
             )
             if found is None:
                 return
-            lease, job = found
-            log.info("job %d begins, attempt %d", job.job_id, job.attempts)
-            self._running.append(_Running(lease, job, self._start(job, self.log_path(job.job_id))))
+            self._begin(*found)
+
+    def _begin(self, lease: Lease, job: QueueJob) -> None:
+        """Start the process of a job.
+
+        Raises:
+            JobError: It cannot be started; the job waits again.
+        """
+        if not job.output.exists():
+            claim_output(self._store, lease)
+        try:
+            # An output that the first attempt finds is somebody else's.
+            runner = self._start(job, self.log_path(job.job_id))
+        except JobError as error:
+            give_back(self._store, lease, self._clock(), JobState.WAITING, error.message)
+            raise
+        log.info("job %d begins, attempt %d", job.job_id, job.attempts)
+        self._running.append(_Running(lease, job, runner))
 
     def _deliver(self) -> None:
         """Carry out hooks that are due, one at a time, beside everything else."""
@@ -225,6 +266,8 @@ class Service:
             each.asked = request
             each.state, each.why = JobState.PAUSED, "asked"
             (each.runner.stop if request is JobRequest.CANCEL else each.runner.drain)()
+        elif request is None and each.state is JobState.PAUSED:
+            each.state, each.why = JobState.WAITING, "resumed"
 
     def _mind(self, each: _Running, now: datetime) -> None:
         """Let a job drain whose window closed, or whose service is to end."""
@@ -242,21 +285,21 @@ class Service:
 
     def _end(self, each: _Running) -> None:
         """Write what became of a job."""
-        code, message = each.runner.outcome()
+        end = each.runner.outcome()
         each.runner.close()
-        now, number = self._clock(), each.job.job_id
+        now, number, code = self._clock(), each.job.job_id, end.exit_code
         if each.lost:
             return
+        if each.asked is JobRequest.CANCEL and code in (None, Interrupted.exit_code):
+            finish(self._store, each.lease, now, JobOutcome.CANCELLED, code, "")
+            return
         if code == Interrupted.exit_code:
-            if each.asked is JobRequest.CANCEL:
-                finish(self._store, each.lease, now, JobOutcome.CANCELLED, code, "")
-            else:
-                give_back(self._store, each.lease, now, each.state, each.why or message)
+            give_back(self._store, each.lease, now, each.state, each.why or end.message)
             return
-        if code < 0 and each.job.attempts < _MOST_DEATHS:
-            give_back(self._store, each.lease, now, JobState.WAITING, message)
+        if code is None and each.job.deaths + 1 < _MOST_DEATHS:
+            died(self._store, each.lease, now, end.message)
             return
-        outcome = _OUTCOMES.get(code, JobOutcome.FAILED)
+        outcome = JobOutcome.FAILED if code is None else _OUTCOMES.get(code, JobOutcome.FAILED)
         hooks = self._hooks.names
-        if finish(self._store, each.lease, now, outcome, code, message, hooks):
+        if finish(self._store, each.lease, now, outcome, code, end.message, hooks):
             log.info("job %d ended: %s", number, outcome)

@@ -153,6 +153,24 @@ def finish(
     return True
 
 
+def claim_output(store: QueueStore, held: Lease) -> None:
+    """Note that the output's name was free: what appears there from now on is the job's."""
+    with store.change():
+        if _is_held(store, held):
+            store.base.execute("UPDATE jobs SET owns_output = 1 WHERE job_id = ?", (held.job_id,))
+
+
+def died(store: QueueStore, held: Lease, now: datetime, why: str) -> bool:
+    """Let a job wait again whose process died; False where it was lost meanwhile."""
+    with store.change():
+        if not _is_held(store, held):
+            return False
+        store.log(held.job_id, now, held.owner, "died", why)
+        store.base.execute("UPDATE jobs SET deaths = deaths + 1 WHERE job_id = ?", (held.job_id,))
+        _let_go(store, held.job_id, JobState.WAITING)
+    return True
+
+
 def give_back(store: QueueStore, held: Lease, now: datetime, state: JobState, why: str) -> bool:
     """Let a job wait, hold or pause it before it is done; False where it was lost meanwhile."""
     with store.change():
@@ -173,25 +191,48 @@ def end(
     message: str,
 ) -> None:
     """End a job, and tell those that follow it; within `change`."""
+    _set_ended(store, job_id, now, who, outcome, exit_code, message)
+    if outcome.has_output:
+        store.base.execute(
+            "UPDATE jobs SET pending = pending - 1 WHERE state != 'ended'"
+            " AND job_id IN (SELECT job_id FROM job_after WHERE after_id = ?)",
+            (job_id,),
+        )
+        return
+    failed = [(job_id, outcome)]
+    while failed:
+        number, what = failed.pop()
+        why = f"job {number}, which it was to follow, ended as {what}"
+        for follower in _followers(store, number):
+            _set_ended(store, follower, now, who, JobOutcome.SKIPPED, None, why)
+            failed.append((follower, JobOutcome.SKIPPED))
+
+
+def _set_ended(
+    store: QueueStore,
+    job_id: int,
+    now: datetime,
+    who: str,
+    outcome: JobOutcome,
+    exit_code: int | None,
+    message: str,
+) -> None:
     store.base.execute(
         "UPDATE jobs SET state = 'ended', outcome = ?, exit_code = ?, message = ?, ended = ?,"
         " owner = NULL, lease_until = NULL, request = NULL WHERE job_id = ?",
         (outcome, exit_code, message, now.timestamp(), job_id),
     )
     store.log(job_id, now, who, outcome.value, message)
-    followers = store.base.execute(
+
+
+def _followers(store: QueueStore, job_id: int) -> list[int]:
+    """Jobs that wait for this one, paused ones too."""
+    rows = store.base.execute(
         "SELECT jobs.job_id FROM job_after JOIN jobs USING (job_id)"
-        " WHERE after_id = ? AND state = 'held'",
+        " WHERE after_id = ? AND state != 'ended'",
         (job_id,),
-    ).fetchall()
-    for (follower,) in followers:
-        if outcome.has_output:
-            store.base.execute(
-                "UPDATE jobs SET pending = pending - 1 WHERE job_id = ?", (follower,)
-            )
-        else:
-            why = f"job {job_id}, which it was to follow, ended as {outcome}"
-            end(store, follower, now, who, JobOutcome.SKIPPED, None, why)
+    )
+    return [number for (number,) in rows.fetchall()]
 
 
 def _is_held(store: QueueStore, held: Lease) -> bool:

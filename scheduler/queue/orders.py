@@ -69,13 +69,24 @@ def retry(store: QueueStore, job_id: int, *, who: str, now: datetime) -> QueueJo
     """Let a job that ended without success run again, and those that were skipped for it.
 
     Raises:
-        InputError: There is no such job, it did not fail, or its output is another job's by now.
+        InputError: There is no such job, it did not fail, it follows one that failed, or its
+            output is another job's by now.
     """
     with store.change():
         job = _must_be(store, job_id, (JobState.ENDED,), "tried again")
         if job.outcome is not None and job.outcome.has_output:
             raise InputError(f"job {job_id} is {job.outcome}; add it again with --again")
-        _revive(store, job, who, now)
+        for before in map(store.get, job.after):
+            if _failed(before):
+                raise InputError(
+                    f"job {job_id} is to follow job {before.job_id}, which ended as"
+                    f" {before.outcome}; retry that one"
+                )
+        revived = [job]
+        while revived:
+            each = revived.pop()
+            _revive(store, each, who, now)
+            revived += _skipped_for(store, each.job_id)
     return store.get(job_id)
 
 
@@ -138,17 +149,25 @@ def _revive(store: QueueStore, job: QueueJob, who: str, now: datetime) -> None:
     pending = sum(not (b.outcome and b.outcome.has_output) for b in before)
     store.base.execute(
         "UPDATE jobs SET state = 'held', outcome = NULL, exit_code = NULL, ended = NULL,"
-        " message = '', progress = '{}', pending = ? WHERE job_id = ?",
+        " deaths = 0, owns_output = 0, message = '', progress = '{}', pending = ? WHERE job_id = ?",
         (pending, job.job_id),
     )
     store.log(job.job_id, now, who, "retry")
-    followers = store.base.execute(
+
+
+def _skipped_for(store: QueueStore, job_id: int) -> list[QueueJob]:
+    """Jobs that were skipped and need not be any longer: no other job before them has failed."""
+    rows = store.base.execute(
         "SELECT jobs.job_id FROM job_after JOIN jobs USING (job_id)"
         " WHERE after_id = ? AND outcome = 'skipped'",
-        (job.job_id,),
+        (job_id,),
     ).fetchall()
-    for (number,) in followers:
-        _revive(store, store.get(number), who, now)
+    skipped = [store.get(number) for (number,) in rows]
+    return [job for job in skipped if not any(_failed(store.get(n)) for n in job.after)]
+
+
+def _failed(job: QueueJob) -> bool:
+    return job.outcome is not None and not job.outcome.has_output
 
 
 def _ask(store: QueueStore, job_id: int, request: JobRequest) -> None:

@@ -13,6 +13,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from farm.observer import WorkerProgress
+
 
 class JobState(StrEnum):
     """Where a job of the queue stands."""
@@ -84,6 +86,8 @@ class JobProgress:
     frames: int = 0
     fps: float = 0.0
     detail: str = ""
+    workers: tuple[WorkerProgress, ...] = ()
+    """What each worker does; of a video that is being rendered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,11 @@ class QueueJob:
     ended: datetime | None
     attempts: int
     """How often it was begun; also the fencing number of its lease."""
+    deaths: int
+    """How often its process died and said nothing."""
+    owns_output: bool
+    """Whether nothing was there under the output's name when it was first begun: what is there
+    now, an earlier attempt has made."""
     owner: str | None
     """The service that holds it."""
     lease_until: datetime | None

@@ -7,9 +7,10 @@ changed once it was released. Not for: what the rows mean (`scheduler.queue.stor
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from farm.errors import InputError, JobError
 
@@ -103,10 +104,55 @@ MIGRATIONS = (
             ON CONFLICT DO UPDATE SET jobs = jobs + 1;
     END;
     """,
+    """
+    ALTER TABLE jobs ADD COLUMN owns_output INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE jobs ADD COLUMN deaths INTEGER NOT NULL DEFAULT 0;
+    """,
 )
+_ADVICE = {
+    "SQLITE_BUSY": f"another process has held it for {_BUSY_S:.0f} s; try again",
+    "SQLITE_FULL": "free its disk",
+    "SQLITE_IOERR": "free its disk, or see whether it still works",
+    "SQLITE_READONLY": "make the file and its folder writable",
+    "SQLITE_CANTOPEN": "make the file and its folder writable",
+    "SQLITE_CORRUPT": "restore it from a copy, or name another file with --store",
+    "SQLITE_NOTADB": "name another file with --store",
+}
+"""By the beginning of the names of SQLite's errors."""
+_WRONG_FILE = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
-def open_database(path: Path) -> sqlite3.Connection:
+class QueueConnection(sqlite3.Connection):
+    """A connection whose errors say what to do."""
+
+    path: Path
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        """Run one statement.
+
+        Raises:
+            InputError: It is no queue, or damaged.
+            JobError: It cannot be read or written now.
+        """
+        try:
+            return super().execute(*arguments)
+        except sqlite3.DatabaseError as error:
+            raise _said(self.path, error) from error
+
+    def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
+        """Run one statement for many rows.
+
+        Raises:
+            InputError: It is no queue, or damaged.
+            JobError: It cannot be written now.
+        """
+        try:
+            return super().executemany(sql, parameters)
+        except sqlite3.DatabaseError as error:
+            raise _said(self.path, error) from error
+
+
+def open_database(path: Path) -> QueueConnection:
     """Open the file, made or brought up to date where needed; the caller closes it.
 
     Raises:
@@ -114,58 +160,83 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        base = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-        base.row_factory = sqlite3.Row
-        base.execute("PRAGMA journal_mode = WAL")
-        base.execute("PRAGMA synchronous = NORMAL")
-        base.execute("PRAGMA foreign_keys = ON")
-        _migrate(base, path)
+        base = sqlite3.connect(
+            path,
+            timeout=_BUSY_S,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=QueueConnection,
+        )
     except (OSError, sqlite3.Error) as error:
         raise InputError(
             f"{path}: cannot be used as a queue ({error}); name another file with --store"
         ) from error
+    base.path = path
+    base.row_factory = sqlite3.Row
+    try:
+        _prepare(base)
+    except BaseException:
+        base.close()
+        raise
     return base
 
 
 @contextmanager
-def writing(base: sqlite3.Connection, path: Path) -> Iterator[None]:
+def writing(base: QueueConnection) -> Iterator[None]:
     """One change of the file: all of it happens or nothing.
 
     Raises:
         JobError: It cannot be written (the disk is full, say).
     """
-    try:
-        base.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            base.execute("ROLLBACK")
-            raise
-        base.execute("COMMIT")
-    except sqlite3.OperationalError as error:
-        if base.in_transaction:
-            base.execute("ROLLBACK")
-        raise JobError(f"{path}: the queue cannot be written ({error}); free its disk") from error
-
-
-def _migrate(base: sqlite3.Connection, path: Path) -> None:
-    """Bring an older file up to date; several processes may try at once."""
     base.execute("BEGIN IMMEDIATE")
     try:
-        (version,) = base.execute("PRAGMA user_version").fetchone()
-        if version > len(MIGRATIONS):
-            raise InputError(
-                f"{path}: was written by a newer facefarm (version {version} of the store, this one"
-                f" knows {len(MIGRATIONS)}); use that facefarm, or another file with --store"
-            )
-        for text in MIGRATIONS[version:]:
+        yield
+        base.execute("COMMIT")
+    except BaseException:
+        if base.in_transaction:  # some errors of SQLite have ended it already
+            base.execute("ROLLBACK")
+        raise
+
+
+def _said(path: Path, error: sqlite3.DatabaseError) -> InputError | JobError:
+    """What SQLite cannot do, in the farm's words: the wrong file, or one that may get well."""
+    name = getattr(error, "sqlite_errorname", "")
+    advice = next((text for begin, text in _ADVICE.items() if name.startswith(begin)), "try again")
+    kind = InputError if name.startswith(_WRONG_FILE) else JobError
+    return kind(f"{path}: the queue cannot be used ({error}); {advice}")
+
+
+def _prepare(base: QueueConnection) -> None:
+    """Set the connection up and bring an older file up to date; several may try at once.
+
+    A file that is up to date is only read.
+    """
+    version = _checked_version(base)
+    base.execute("PRAGMA journal_mode = WAL")
+    base.execute("PRAGMA synchronous = NORMAL")
+    base.execute("PRAGMA foreign_keys = ON")
+    if version == len(MIGRATIONS):
+        return
+    with writing(base):
+        for text in MIGRATIONS[_checked_version(base) :]:
             for statement in _statements(text):
                 base.execute(statement)
         base.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-    except BaseException:
-        base.execute("ROLLBACK")
-        raise
-    base.execute("COMMIT")
+
+
+def _checked_version(base: QueueConnection) -> int:
+    """How many migrations the file has seen.
+
+    Raises:
+        InputError: More than are known here.
+    """
+    (version,) = base.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        raise InputError(
+            f"{base.path}: was written by a newer facefarm (version {version} of the store, this"
+            f" one knows {len(MIGRATIONS)}); use that facefarm, or another file with --store"
+        )
+    return int(version)
 
 
 def _statements(text: str) -> Iterator[str]:

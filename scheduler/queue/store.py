@@ -16,9 +16,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from farm.errors import InputError
+from farm.observer import WorkerProgress
 from scheduler.queue.records import (
     HistoryEntry,
     JobOutcome,
@@ -27,7 +28,7 @@ from scheduler.queue.records import (
     JobState,
     QueueJob,
 )
-from scheduler.queue.schema import open_database, writing
+from scheduler.queue.schema import QueueConnection, open_database, writing
 
 
 def default_store() -> Path:
@@ -63,7 +64,7 @@ class QueueStore:
             InputError: It cannot be used.
         """
         self.path = path
-        self.base: sqlite3.Connection = open_database(path)
+        self.base: QueueConnection = open_database(path)
 
     def __enter__(self) -> Self:
         return self
@@ -81,7 +82,7 @@ class QueueStore:
         Raises:
             JobError: The file cannot be written.
         """
-        return writing(self.base, self.path)
+        return writing(self.base)
 
     def log(self, job_id: int, now: datetime, who: str, what: str, why: str = "") -> None:
         """Write a line of a job's history; within `change`."""
@@ -147,12 +148,19 @@ def job_of(row: sqlite3.Row, after: tuple[int, ...]) -> QueueJob:
         started=_time(row["started"]) if row["started"] else None,
         ended=_time(row["ended"]) if row["ended"] else None,
         attempts=row["attempts"],
+        deaths=row["deaths"],
+        owns_output=bool(row["owns_output"]),
         owner=row["owner"],
         lease_until=_time(row["lease_until"]) if row["lease_until"] else None,
         exit_code=row["exit_code"],
         message=row["message"],
-        progress=JobProgress(**json.loads(row["progress"])),
+        progress=_progress(json.loads(row["progress"])),
     )
+
+
+def _progress(plain: dict[str, Any]) -> JobProgress:
+    workers = tuple(WorkerProgress(**each) for each in plain.pop("workers", ()))
+    return JobProgress(**plain, workers=workers)
 
 
 def _query(which: JobFilter) -> tuple[str, list[object]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.service.hooks import Hooks
-from cluster.service.runner import JobRunner
+from cluster.service.runner import JobRunner, RunEnd
 from cluster.service.service import Service
 from farm.errors import JobError
 from scheduler.queue.claims import LEASE, claim
@@ -22,26 +22,29 @@ class FakeRunner:
 
     def __init__(self, job: QueueJob) -> None:
         self.job = job
-        self.result: tuple[int, str] | None = None
+        self.result: RunEnd | None = None
         self.orders: list[str] = []
         self.closed = False
+        self.slow = False
+        """Whether it takes its time to drain."""
         self.progress = JobProgress(frames=10, frames_done=4)
 
     @property
     def finished(self) -> bool:
         return self.result is not None
 
-    def outcome(self) -> tuple[int, str]:
+    def outcome(self) -> RunEnd:
         assert self.result is not None
         return self.result
 
     def drain(self) -> None:
         self.orders.append("drain")
-        self.result = (130, "interrupted")
+        if not self.slow:
+            self.result = RunEnd(exit_code=130, message="interrupted")
 
     def stop(self) -> None:
         self.orders.append("stop")
-        self.result = (130, "interrupted")
+        self.result = RunEnd(exit_code=130, message="interrupted")
 
     def close(self) -> None:
         self.closed = True
@@ -53,6 +56,8 @@ class Bench:
     def __init__(self, store: QueueStore, folder: Path, hooks: Hooks | None = None) -> None:
         self.store, self.now = store, NOW
         self.runners: list[FakeRunner] = []
+        self.refuses = False
+        """Whether no process can be started."""
         self.service = Service(
             store,
             log_dir=folder,
@@ -62,7 +67,9 @@ class Bench:
             clock=lambda: self.now,
         )
 
-    def _start(self, job: QueueJob, _path: Path) -> FakeRunner:
+    def _start(self, job: QueueJob, path: Path) -> FakeRunner:
+        if self.refuses:
+            raise JobError(f"{path}: a job cannot be started (No space left on device)")
         self.runners.append(FakeRunner(job))
         return self.runners[-1]
 
@@ -72,8 +79,8 @@ class Bench:
         self.service.step()
         check(self.store)
 
-    def end(self, number: int, code: int, message: str = "") -> None:
-        self.runners[number].result = (code, message)
+    def end(self, number: int, code: int | None, message: str = "") -> None:
+        self.runners[number].result = RunEnd(exit_code=code, message=message)
         self.step()
 
 
@@ -121,10 +128,78 @@ def test_a_process_that_dies_is_started_again_a_few_times(bench: Bench) -> None:
     (number,) = add(bench.store, new_job(1))
     bench.step()
     for attempt in range(2):
-        bench.end(attempt, -9, "signal 9")
+        bench.end(attempt, None, "signal 9")
         assert bench.store.get(number).state is JobState.RUNNING
-    bench.end(2, -9, "signal 9")
+    bench.end(2, None, "signal 9")
     assert bench.store.get(number).outcome is JobOutcome.FAILED
+
+
+def test_a_job_that_was_interrupted_often_is_not_given_up_for_it(bench: Bench) -> None:
+    (number,) = add(bench.store, new_job(1))
+    bench.step()
+    for attempt in range(5):
+        bench.end(attempt, 130, "interrupted")
+    bench.end(5, None, "signal 9")
+    assert bench.store.get(number).state is JobState.RUNNING
+
+
+def test_a_later_attempt_knows_that_the_output_is_its_own(bench: Bench, tmp_path: Path) -> None:
+    free, taken = tmp_path / "free.mp4", tmp_path / "taken.mp4"
+    taken.write_bytes(b"somebody's")
+    add(bench.store, new_job(1, output=free), new_job(2, output=taken))
+    bench.step()
+    free.write_bytes(b"the job's")
+    bench.end(0, None, "signal 9")
+    bench.end(1, None, "signal 9")
+    owners = [(runner.job.output.name, runner.job.owns_output) for runner in bench.runners]
+    assert owners == [
+        ("free.mp4", False),
+        ("taken.mp4", False),
+        ("free.mp4", True),
+        ("taken.mp4", False),
+    ]
+
+
+def test_a_job_that_is_resumed_while_it_drains_goes_on(bench: Bench) -> None:
+    (number,) = add(bench.store, new_job(1))
+    bench.step()
+    bench.runners[0].slow = True
+    pause(bench.store, number, who="me", now=NOW)
+    bench.step()
+    resume(bench.store, number, who="me", now=NOW)
+    bench.step()
+    bench.end(0, 130, "interrupted")
+    assert bench.store.get(number).state is JobState.RUNNING
+    assert len(bench.runners) == 2
+
+
+def test_a_store_that_cannot_be_written_for_a_while_loses_nothing(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    (number,) = add(bench.store, new_job(1))
+    bench.step()
+    bench.runners[0].result = RunEnd(exit_code=0, message="")
+    bench.now += LEASE / 2
+    bench.store.base.execute("PRAGMA query_only = ON")
+    for _ in range(3):
+        assert not bench.service.look(until_empty=True)
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+    assert "readonly" in caplog.text
+    caplog.clear()
+    bench.store.base.execute("PRAGMA query_only = OFF")
+    assert not bench.service.look(until_empty=True)
+    assert bench.store.get(number).outcome is JobOutcome.DONE
+    assert bench.service.look(until_empty=True)
+
+
+def test_a_job_that_cannot_be_started_waits(bench: Bench) -> None:
+    (number,) = add(bench.store, new_job(1))
+    bench.refuses = True
+    assert not bench.service.look(until_empty=True)
+    assert bench.store.get(number).state is JobState.WAITING
+    bench.refuses = False
+    bench.step()
+    assert bench.store.get(number).state is JobState.RUNNING
 
 
 def test_a_pause_drains_and_a_cancel_stops(bench: Bench) -> None:
@@ -219,14 +294,17 @@ def test_a_real_process_renders_and_reports(tmp_path: Path) -> None:
     values = {"target": str(target), "output": str(output), "frame_processor": ["none"]}
     runner = JobRunner(values, tmp_path / "logs" / "job.log")
     try:
-        assert runner.outcome() == (0, "")
+        assert runner.outcome() == RunEnd(exit_code=0, message="")
         assert runner.progress.frames_done == 1
     finally:
         runner.close()
     assert (tmp_path / "b.png.facefarm.json").is_file()
     runner = JobRunner({**values, "target": "no.png"}, tmp_path / "logs" / "job.log")
     try:
-        code, message = runner.outcome()
+        end = runner.outcome()
     finally:
         runner.close()
-    assert (code, message) == (2, "no.png: there is no such file (-t/--target)")
+    said = "no.png: there is no such file (-t/--target)"
+    assert end == RunEnd(exit_code=2, message=said)
+    log = (tmp_path / "logs" / "job.log").read_text(encoding="utf-8")
+    assert f"ended with exit code 2: {said}" in log

@@ -40,6 +40,13 @@ def check(store: QueueStore) -> None:
         if job.state is JobState.WAITING:
             before = [jobs[number].outcome for number in job.after if number in jobs]
             assert all(outcome and outcome.has_output for outcome in before)
+        if job.state in (JobState.HELD, JobState.PAUSED):  # or it would wait for ever
+            before = [jobs[number].outcome for number in job.after if number in jobs]
+            assert all(outcome is None or outcome.has_output for outcome in before)
+            pending = store.base.execute(
+                "SELECT pending FROM jobs WHERE job_id = ?", (job.job_id,)
+            ).fetchone()[0]
+            assert pending == before.count(None)
     active = [job.output for job in jobs.values() if job.state is not JobState.ENDED]
     assert len(active) == len(set(active))
     assert sum(store.counts().values()) == len(jobs)

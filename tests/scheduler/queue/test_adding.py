@@ -107,16 +107,44 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "q.sqlite"
     path.write_bytes(b"no database at all" * 100)
-    with pytest.raises(InputError, match="cannot be used as a queue"):
+    with pytest.raises(InputError, match=r"not a database\); name another file with --store"):
         QueueStore(path)
 
 
 def test_a_full_disk_is_said_and_nothing_is_half_added(store: QueueStore) -> None:
     pages = store.base.execute("PRAGMA page_count").fetchone()[0]
     store.base.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(JobError, match=r"cannot be written .*full.*; free its disk"):
+    with pytest.raises(JobError, match=r"cannot be used .*full.*; free its disk"):
         add(store, *(new_job(i, values={"x": "y" * 4000}) for i in range(50)))
     assert store.jobs() == []
+
+
+def test_a_store_that_another_process_holds_is_said_to_be_busy(store: QueueStore) -> None:
+    with sqlite3.connect(store.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.base.execute("PRAGMA busy_timeout = 1")
+        with pytest.raises(JobError, match=r"locked\); another process has held it"):
+            add(store, new_job(1))
+        with QueueStore(store.path) as reader:
+            assert reader.jobs() == []  # looking needs no turn
+    other.close()
+
+
+def test_a_store_of_the_first_version_is_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "q.sqlite"
+    with monkeypatch.context() as patch:
+        patch.setattr(schema, "MIGRATIONS", schema.MIGRATIONS[:1])
+        with QueueStore(path) as store:
+            values = ("waiting", "/in.mp4", "/out.mp4", "{}", "d", 0, 1, "", "[]", "", 0, 0, 0)
+            store.base.execute(
+                "INSERT INTO jobs (state, target, output, job_values, digest, priority, position,"
+                f" tag, tags, windows, not_before, pending, added) VALUES {values}"
+            )
+    with QueueStore(path) as store:
+        (job,) = store.jobs()
+        assert (job.deaths, job.owns_output, job.output) == (0, False, Path("/out.mp4"))
 
 
 def test_migrations_run_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

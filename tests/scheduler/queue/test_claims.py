@@ -11,7 +11,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import integers, sampled_from
 
 from farm.errors import InputError
-from scheduler.queue.claims import LEASE, Lease, claim, finish, give_back, heartbeat
+from scheduler.queue.claims import (
+    LEASE,
+    Lease,
+    claim,
+    claim_output,
+    died,
+    finish,
+    give_back,
+    heartbeat,
+)
 from scheduler.queue.orders import cancel, move, pause, remove, resume, retry
 from scheduler.queue.records import JobOutcome, JobProgress, JobRequest, JobState
 from scheduler.queue.store import QueueStore
@@ -172,6 +181,65 @@ def test_orders_that_do_not_fit_are_refused(store: QueueStore) -> None:
         store.get(number)
 
 
+def test_a_paused_job_hears_that_the_one_before_it_ended(store: QueueStore) -> None:
+    first, then, other = add(
+        store, new_job(1), new_job(2, after_new=(0,)), new_job(3, after_new=(0,))
+    )
+    pause(store, then, **WHO)
+    finish(store, lease_of(store), NOW, JobOutcome.DONE, 0, "")
+    assert taken(store) == other
+    resume(store, then, **WHO)
+    assert taken(store) == then
+    assert store.get(first).outcome is JobOutcome.DONE
+
+
+def test_a_paused_job_is_skipped_when_the_one_before_it_fails(store: QueueStore) -> None:
+    _, then = add(store, new_job(1), new_job(2, after_new=(0,)))
+    pause(store, then, **WHO)
+    finish(store, lease_of(store), NOW, JobOutcome.FAILED, 1, "broke")
+    assert store.get(then).outcome is JobOutcome.SKIPPED
+
+
+def test_a_long_chain_is_skipped_and_revived_as_a_whole(store: QueueStore) -> None:
+    jobs = [new_job(i, after_new=(i - 1,) if i else ()) for i in range(1500)]
+    numbers = add(store, *jobs)
+    cancel(store, numbers[0], **WHO)
+    assert store.counts() == {"cancelled": 1, "skipped": 1499}
+    retry(store, numbers[0], **WHO)
+    assert store.counts() == {"held": 1500}
+    assert taken(store) == numbers[0]
+
+
+def test_a_skipped_job_is_revived_only_when_nothing_before_it_failed(store: QueueStore) -> None:
+    one, two, three = add(store, new_job(1), new_job(2), new_job(3, after_new=(0, 1)))
+    cancel(store, one, **WHO)
+    cancel(store, two, **WHO)
+    with pytest.raises(InputError, match=f"is to follow job {one}, which ended as cancelled"):
+        retry(store, three, **WHO)
+    retry(store, one, **WHO)
+    assert store.get(three).outcome is JobOutcome.SKIPPED
+    retry(store, two, **WHO)
+    assert store.get(three).state is JobState.HELD
+
+
+def test_only_deaths_of_the_process_are_counted_and_a_retry_begins_anew(store: QueueStore) -> None:
+    (number,) = add(store, new_job(1))
+    give_back(store, lease_of(store), NOW, JobState.WAITING, "the service ends")
+    lost = lease_of(store)
+    assert claim(store, "b", LATER) is not None
+    assert not died(store, lost, LATER, "signal 9")
+    held = Lease(job_id=number, attempt=3, owner="b")
+    claim_output(store, held)
+    assert died(store, held, LATER, "signal 9")
+    job = store.get(number)
+    assert (job.state, job.attempts, job.deaths) == (JobState.WAITING, 3, 1)
+    assert job.owns_output
+    cancel(store, number, **WHO)
+    retry(store, number, **WHO)
+    job = store.get(number)
+    assert (job.deaths, job.owns_output) == (0, False)
+
+
 class QueueMachine(RuleBasedStateMachine):
     """Services and users that do anything in any order."""
 
@@ -201,6 +269,11 @@ class QueueMachine(RuleBasedStateMachine):
     def finish(self, which: int, outcome: JobOutcome) -> None:
         if which < len(self.leases):
             finish(self.store, self.leases[which], self.now, outcome, 0, "")
+
+    @rule(which=integers(0, 5))
+    def die(self, which: int) -> None:
+        if which < len(self.leases):
+            died(self.store, self.leases[which], self.now, "signal 9")
 
     @rule(which=integers(0, 5))
     def heartbeat(self, which: int) -> None:
