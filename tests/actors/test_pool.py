@@ -181,7 +181,7 @@ def test_an_attempt_that_fails_is_repeated_and_then_ends_the_job(
             left[0] -= 1
             raise OSError("the disk coughs")
 
-    monkeypatch.setattr("farm.render.chunk_header", _after(broken))
+    monkeypatch.setattr("farm.encode_stage.chunk_header", _after(broken))
     render(job, workers=1)
     assert shown_md5s(job) == serial_md5s(path)
     assert "the disk coughs" in caplog.text
@@ -206,7 +206,7 @@ def test_an_error_that_no_attempt_can_mend_ends_the_job_at_once(
     def refuse(*_: Any) -> None:
         raise EncoderError("x cannot encode here")
 
-    monkeypatch.setattr("farm.render.ChunkEncoder", refuse)
+    monkeypatch.setattr("farm.encode_stage.ChunkEncoder", refuse)
     job = job_for(media_studio.path("plain.mp4"), tmp_path, chunk_seconds=0.5)
     with pytest.raises(EncoderError, match="x cannot encode here"):
         render(job)

@@ -212,7 +212,7 @@ def test_an_encoder_that_breaks_fails_its_chunk(
     job = job_for(media_studio.path("plain.mp4"), tmp_path, chunk_seconds=0.5)
     renderer = open_renderer(job, renderers)
     with monkeypatch.context() as patch:
-        patch.setattr("farm.render.ChunkEncoder", lambda *_: 1 / 0)
+        patch.setattr("farm.encode_stage.ChunkEncoder", lambda *_: 1 / 0)
         future = renderer.submit(task_of(job, 0), feed(job))
         with pytest.raises(ChunkError, match="chunk 00000: encoding failed"):
             future.result()

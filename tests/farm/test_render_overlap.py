@@ -109,7 +109,7 @@ def test_the_next_chunk_is_encoded_while_the_one_before_is_flushed(
                 waited.append(second.wait(_PATIENCE_S))
             return super().flush()
 
-    monkeypatch.setattr("farm.render.ChunkEncoder", Encoder)
+    monkeypatch.setattr("farm.encode_stage.ChunkEncoder", Encoder)
     render_all(job, ChunkRenderer(job.setup))
     assert waited == [True]
     assert shown_md5s(job) == serial_md5s(path)
