@@ -5,10 +5,12 @@ Not for: what happens meanwhile (`actors.run`) or decisions (`scheduler.dispatch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Collection
 from typing import Any
 
 from actors.crew import WorkerCrew
+from actors.node_watch import AskNewcomer, NodeWatch
 from actors.nodes import NodeNews, has_room, read_nodes
 from actors.run import PoolRun
 from actors.shipping import PacketShipper
@@ -18,7 +20,9 @@ from farm.faces.casting import CastRows
 from farm.media.plan import FramePlan
 from scheduler.dispatch import Dispatch
 from scheduler.ledger_records import AttemptNote
-from scheduler.workers import WorkerPlan, WorkerSeat
+from scheduler.workers import WorkerPlan
+
+log = logging.getLogger(__name__)
 
 
 class WorkerPool:
@@ -33,7 +37,9 @@ class WorkerPool:
         *,
         nodes: Callable[[], NodeNews] = read_nodes,
         room: Callable[[float], bool] = has_room,
-        joined: Callable[[str], Sequence[WorkerSeat]] = lambda _: (),
+        ask: AskNewcomer | None = None,
+        known: Collection[str] = (),
+        say: Callable[[str], None] = log.info,
     ) -> None:
         """Take the workers' plan; entering starts them.
 
@@ -44,11 +50,15 @@ class WorkerPool:
             keeper: Takes files of workers that do not see the job's folder; None where all do.
             nodes: Says which nodes live and which are to be left.
             room: Says whether a worker with that share of a GPU finds room anywhere.
-            joined: Called on a thread with the number of a node that was not there before: which
-                seats it has for this job.
+            ask: Asks a node that was not there before which workers it is to have; None to
+                leave such nodes alone.
+            known: Ids of the nodes that the workers were planned from; empty for those that live
+                when rendering begins.
+            say: Told of nodes that have joined.
         """
         self._plan = plan
-        self._nodes, self._room, self._joined = nodes, room, joined
+        self._watch = NodeWatch(nodes, ask, known)
+        self._room, self._say = room, say
         self._crew = WorkerCrew(setup, keeper)
         self._rows = rows
 
@@ -92,5 +102,5 @@ class WorkerPool:
             FarmError: The job cannot be finished; the first cause.
         """
         run = PoolRun(self._crew, dispatch, plan, shipper, done, note, self._rows)
-        run.watch_nodes(self._nodes, self._room, self._joined)
+        run.watch_nodes(self._watch, self._room, self._say)
         run.until_done(stop)

@@ -7,18 +7,17 @@ With `actors.crew`, the only place of the render path that waits for Ray. Not fo
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 import ray
 from ray.exceptions import ActorUnschedulableError, RayActorError, RayTaskError
 
 from actors.crew import WorkerCrew, last_line
+from actors.node_watch import Newcomer, NodeWatch
 from actors.nodes import NodeNews
 from actors.shipping import PacketShipper
 from actors.tasks import chunk_task, shipped_from
@@ -45,12 +44,10 @@ from scheduler.instructions import (
     name_of,
 )
 from scheduler.ledger_records import AttemptNote
-from scheduler.workers import WorkerSeat
 
 log = logging.getLogger(__name__)
 
 _POLL_S = 1.0
-_NODES_S = 2.0
 _START_S = 1800.0
 """Engines for a GPU take minutes to build; longer than this a worker is not waited for."""
 _MAX_FALSE_STARTS = 3
@@ -94,23 +91,15 @@ class PoolRun:
         self._deferred: deque[Render] = deque()
         """Orders that wait for room in the store."""
         self._false_starts = 0
-        self._read_nodes: Callable[[], NodeNews] = NodeNews
+        self._nodes = NodeWatch(NodeNews, None, ())
         self._room: Callable[[float], bool] = lambda _: True
-        self._joined: Callable[[str], Sequence[WorkerSeat]] = lambda _: ()
-        self._seats: SimpleQueue[Sequence[WorkerSeat]] = SimpleQueue()
-        """Of nodes that have joined."""
-        self._known: frozenset[str] = frozenset()
-        self._living: frozenset[str] = frozenset()
-        self._look_again_s = 0.0
+        self._say: Callable[[str], None] = log.info
 
     def watch_nodes(
-        self,
-        nodes: Callable[[], NodeNews],
-        room: Callable[[float], bool],
-        joined: Callable[[str], Sequence[WorkerSeat]],
+        self, nodes: NodeWatch, room: Callable[[float], bool], say: Callable[[str], None]
     ) -> None:
         """Say how to learn of nodes; see `WorkerPool`."""
-        self._read_nodes, self._room, self._joined = nodes, room, joined
+        self._nodes, self._room, self._say = nodes, room, say
 
     def until_done(self, stop: Callable[[], bool]) -> None:
         """Go on until all is done, or what is in hand when `stop` says so.
@@ -134,6 +123,9 @@ class PoolRun:
     def _ready(self) -> list[Any]:
         """Wait for an answer, a second at most, and return all that are there."""
         refs = [*self._crew.starting, *self._waiting, *self._crew.asked]
+        if not refs and self._nodes.is_asking:
+            self._nodes.wait(_POLL_S)
+            return []
         if not refs:
             raise JobError("no worker is left; finished chunks are kept, run the command again")
         ready, rest = ray.wait(refs, num_returns=1, timeout=_POLL_S)
@@ -218,7 +210,7 @@ class PoolRun:
         self._crew.forget(worker)
         if not seat.node_id:
             return self._dispatch.worker_not_up("no node can have another worker")
-        self._living -= {seat.node_id}
+        self._nodes.gone(seat.node_id)
         log.warning("node %s is gone: its worker is started elsewhere", seat.node)
         return self._start_again()
 
@@ -291,7 +283,7 @@ class PoolRun:
 
     def _start_again(self) -> list[Instruction]:
         """Start a worker in the place of one that is gone, if any node has room for it."""
-        seat = self._crew.seat_again(self._living)
+        seat = self._crew.seat_again(self._nodes.living)
         if not seat.node_id and not self._room(seat.gpu_share):
             return self._dispatch.worker_not_up("no node has room for another worker")
         self._crew.start(seat)
@@ -299,33 +291,33 @@ class PoolRun:
 
     def _look_at_nodes(self) -> None:
         """Use nodes that have joined, leave those that drain, give up workers that never come."""
-        now = time.monotonic()
-        if now < self._look_again_s:
+        for newcomer in self._nodes.answers():
+            self._use(newcomer)
+        news = self._nodes.look()
+        if news is None:
             return
-        self._look_again_s = now + _NODES_S
-        news = self._read_nodes()
         for worker in self._crew.on_nodes(news.draining):
+            node = self._crew.node_of(worker)
+            self._say(f"node {node} is to be left: worker {worker} finishes what it has in hand")
             self._carry_out(self._dispatch.draining(worker))
-        for node in news.living - self._known if self._known else ():
-            threading.Thread(target=self._ask_node, args=(node,), daemon=True).start()
-        self._known |= news.living
-        self._living = news.living - news.draining
-        while not self._seats.empty():
-            for seat in self._seats.get():
-                self._dispatch.worker_coming()
-                self._crew.start(seat)
+        # Each counts as a worker on its way: the job is not given up while it is asked.
+        for _ in range(self._nodes.ask_newcomers(len(self._crew.seats))):
+            self._carry_out(self._dispatch.worker_coming())
         for worker in self._crew.overdue(_START_S):
             self._crew.stop(worker)
             self._carry_out(
                 self._dispatch.worker_not_up(f"worker {worker} did not start in {_START_S:.0f} s")
             )
 
-    def _ask_node(self, node: str) -> None:
-        """Ask what seats a node has that has joined; on a thread, as it takes seconds."""
-        try:
-            self._seats.put(self._joined(node))
-        except FarmError as error:
-            log.warning("node %s joined and is not used: %s", node[:8], error.message)
+    def _use(self, newcomer: Newcomer) -> None:
+        """Start the workers of a node that has joined."""
+        self._say(newcomer.said)
+        if not newcomer.seats:
+            self._carry_out(self._dispatch.worker_not_up(newcomer.said))
+        for number, seat in enumerate(newcomer.seats):
+            if number:  # one was counted on when the node was asked
+                self._carry_out(self._dispatch.worker_coming())
+            self._crew.start(seat)
 
     def _send_deferred(self) -> None:
         """Send orders while there is room in the store, and to workers that have none in hand."""

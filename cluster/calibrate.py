@@ -6,7 +6,7 @@ Not for: what is planned with it (`scheduler.workers`) or said of it (`cluster.f
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,7 +31,7 @@ from farm.media.retime import stretch
 from farm.settings import RenderSettings
 from scheduler.chunks import cut_chunks
 from scheduler.dispatch import Dispatch
-from scheduler.workers import NodeOffer, WorkerCost, WorkerPlan, WorkerSeat, plan_workers
+from scheduler.workers import NodeOffer, WorkerCost, WorkerPlan, WorkerSeat, hardware, plan_workers
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ def calibrate(
     found = {}
     offers = {offer.node_id: offer for offer in plan.inventory.offers}
     for seat in plan.workers.seats:
-        kind = (seat.provider, seat.threads, *_hardware(offers[seat.node_id]))
+        kind = (seat.provider, seat.threads, *hardware(offers[seat.node_id]))
         if kind not in kinds:
             say(f"trying {FRAMES} frames on node {seat.node}")
             kinds[kind] = _measure(runtime, settings, plan, offers[seat.node_id], seat)
@@ -95,17 +95,8 @@ def with_shared_gpus(
     except FarmError as error:
         log.warning("GPUs are not shared, as the trial failed: %s", error.message)
         return plan
-    return replace(plan, workers=_replanned(plan, measures))
-
-
-def _replanned(plan: JobPlan, measures: Mapping[str, Measure]) -> WorkerPlan:
-    costs = {node: measure.cost for node, measure in measures.items()}
-    return plan_workers(plan.inventory.offers, replace(plan.wish, costs=costs))
-
-
-def _hardware(offer: NodeOffer) -> tuple[object, ...]:
-    facts = offer.facts
-    return (facts.cores, *(gpu.name for gpu in facts.gpus))
+    wish = replace(plan.wish, costs={node: each.cost for node, each in measures.items()})
+    return replace(plan, wish=wish, workers=plan_workers(plan.inventory.offers, wish))
 
 
 def _measure(
@@ -128,7 +119,7 @@ def _measure(
     with TemporaryDirectory(prefix="facefarm-trial-") as name, _watched(offer, alone) as use:
         folder = JobFolder(Path(name), plan.fingerprint, plan.request)
         setup = render_setup(replace(settings, keep_frames=False), trial, folder)
-        hired = crew(runtime, trial, setup, None, log.info, log.debug)
+        hired = crew(runtime, trial, setup, None, None, log.info, log.debug)
         with PacketReader(plan.index) as reader, hired as pool:
             shipper = PacketShipper(reader, ray.put, 0)
             pool.run(dispatch, frames, shipper, lambda _worker, each: results.append(each))

@@ -16,6 +16,7 @@ from ray.exceptions import RayError
 from actors.keeper import start_keeper
 from actors.pool import WorkerPool
 from cluster.models import send_models
+from cluster.newcomers import NewcomerPlanner
 from cluster.plan import JobPlan
 from cluster.runtime import RayRuntime
 from farm.chunk_task import RenderSetup
@@ -23,6 +24,7 @@ from farm.errors import ClusterError
 from farm.faces.casting import CastRows
 from farm.files import mark_folder, unmark_folder
 from farm.models.shipped import model_set
+from farm.node.facts import Questions
 from scheduler.workers import WorkerPlan
 
 _END_S = 10.0
@@ -34,6 +36,7 @@ def crew(
     plan: JobPlan,
     setup: RenderSetup,
     rows: CastRows | None,
+    questions: Questions | None,
     note: Callable[[str], None],
     progress: Callable[[str], None],
 ) -> Iterator[WorkerPool]:
@@ -44,6 +47,7 @@ def crew(
         plan: What was planned.
         setup: What the workers must know.
         rows: The face table, None without one.
+        questions: What nodes that join meanwhile are asked; None to leave them alone.
         note: Told what is to be said of the job.
         progress: Told what is going on.
 
@@ -61,7 +65,20 @@ def crew(
     keeper = start_keeper([d for d in (setup.chunk_dir, setup.frames_dir) if d is not None])
     try:
         setup = replace(setup, models=models, folder_mark=mark)
-        with WorkerPool(setup, workers, rows, keeper) as pool:
+        planner = None
+        if questions is not None:
+            planner = NewcomerPlanner(
+                plan=plan, questions=questions, models=models, home=runtime.home
+            )
+        with WorkerPool(
+            setup,
+            workers,
+            rows,
+            keeper,
+            ask=None if planner is None else planner.ask,
+            known=[offer.node_id for offer in plan.inventory.offers],
+            say=note,
+        ) as pool:
             yield pool
     finally:
         _end(keeper)

@@ -68,6 +68,19 @@ def cluster_inventory(questions: Questions) -> Inventory:
     )
 
 
+def inventory_of(node_id: str, questions: Questions) -> NodeOffer:
+    """Ask one node of the cluster.
+
+    Raises:
+        ClusterError: It does not live, or does not answer.
+    """
+    entries = [entry for entry in _living() if entry["NodeID"] == node_id]
+    if not entries:
+        raise ClusterError("it is gone again")
+    (offer,) = _inventory(entries, ask_nodes([node_id], examine_node, questions)).offers
+    return offer
+
+
 def _living() -> list[dict[str, Any]]:
     """Return Ray's own entries of the nodes that live."""
     return [entry for entry in ray.nodes() if entry["Alive"]]  # type: ignore[no-untyped-call]

@@ -5,7 +5,6 @@ Not for: what is done with the chunks (`cluster.render`, `cluster.faces`).
 
 from __future__ import annotations
 
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -31,6 +30,7 @@ from cluster.plan import JobPlan, Span, plan_job
 from cluster.runtime import RayRuntime
 from cluster.tally import Tally
 from cluster.worker_board import WorkerBoard
+from farm.background import in_background
 from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup, attempt_name
 from farm.content import check_source_content
 from farm.decide import FaceDecision
@@ -67,7 +67,6 @@ from scheduler.dispatch import Dispatch
 from scheduler.ledger import Ledger
 from scheduler.ledger_records import AttemptNote, JobVersion, StoredChunk
 
-Value = TypeVar("Value")
 Outcome = TypeVar("Outcome")
 _SPARE_STORE_BYTES = 4 << 20
 _STORE_SHARE = 4
@@ -103,8 +102,8 @@ class VideoJob(ABC, Generic[Outcome]):
         self._check()
         reader = IndexReader(settings.target, settings.video_stream)
         reader.check()
-        indexing = _in_background(partial(_timed_index, reader))
-        digest = _in_background(partial(sha256_of, settings.target))
+        indexing = in_background(partial(_timed_index, reader), "index")
+        digest = in_background(partial(sha256_of, settings.target), "digest")
         with ExitStack() as stack:
             self._ledger = stack.enter_context(Ledger(self._job_dir(), say=self._tally.note))
             with self._tally.stage(Stage.START, "Ray"):
@@ -314,7 +313,8 @@ class VideoJob(ABC, Generic[Outcome]):
         self._stop.can_drain = True
         try:
             say = partial(self._observer.stage, Stage.PROCESS)
-            hired = crew(self._runtime, plan, setup, rows, self._tally.note, say)
+            questions = questions_for(self._settings)
+            hired = crew(self._runtime, plan, setup, rows, questions, self._tally.note, say)
             with PacketReader(plan.index) as reader, hired as pool:
                 most_bytes = store_bytes() // _STORE_SHARE
                 shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES, most_bytes)
@@ -413,17 +413,3 @@ def _timed_index(reader: IndexReader) -> tuple[VideoIndex, float]:
     """Wait for the index of a file and return the seconds that it took."""
     began = time.monotonic()
     return reader.index(), time.monotonic() - began
-
-
-def _in_background(work: Callable[[], Value]) -> Future[Value]:
-    """Run something on a thread that an early end of the command need not wait for."""
-    future: Future[Value] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(work())
-        except BaseException as error:  # noqa: BLE001 - handed to whoever asks for the result
-            future.set_exception(error)
-
-    threading.Thread(target=run, name="reading", daemon=True).start()
-    return future

@@ -91,10 +91,6 @@ class JobFolder:
         """Delete what the final task had begun."""
         shutil.rmtree(self.path / _FINAL, ignore_errors=True)
 
-    def discard(self, chunk_index: int, token: int) -> None:
-        """Delete the file of an attempt that nobody wants."""
-        (self.path / attempt_name(chunk_index, token)).unlink(missing_ok=True)
-
     def finished(
         self, ranges: Sequence[tuple[int, int]], noted: Mapping[int, str] | None = None
     ) -> dict[int, ChunkHeader]:

@@ -149,7 +149,7 @@ def plan_workers(offers: Sequence[NodeOffer], wish: WorkerWish) -> WorkerPlan:
     """
     rooms, notes = [], []
     for offer in offers:
-        reason = _unfit(offer, wish)
+        reason = unfit(offer, wish)
         if reason:
             notes.append(f"node {offer.facts.name} is left out: {reason}")
         else:
@@ -163,7 +163,7 @@ def plan_workers(offers: Sequence[NodeOffer], wish: WorkerWish) -> WorkerPlan:
     return WorkerPlan(seats=_seats(rooms, wish), notes=tuple(notes))
 
 
-def _unfit(offer: NodeOffer, wish: WorkerWish) -> str:
+def unfit(offer: NodeOffer, wish: WorkerWish) -> str:
     """Say why a node cannot take part, nothing where it can."""
     facts = offer.facts
     if facts.problem:
@@ -177,6 +177,11 @@ def _unfit(offer: NodeOffer, wish: WorkerWish) -> str:
     if wish.provider is None:
         return "no execution provider works there"
     return _why_not(offer, wish.provider)
+
+
+def hardware(offer: NodeOffer) -> tuple[object, ...]:
+    """Return what tells the kind of a node: a measurement on one holds for the others."""
+    return (offer.facts.cores, *(gpu.name for gpu in offer.facts.gpus))
 
 
 def _provider(offer: NodeOffer, wish: WorkerWish) -> str | None:

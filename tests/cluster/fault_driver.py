@@ -24,6 +24,14 @@ from farm.settings import EncodeOn, EncoderSettings, ProcessorSettings, RenderSe
 from tests.cluster.faulty_worker import FaultyWorker  # noqa: E402
 
 
+class Speaker(NullObserver):
+    """Says aloud what is noted."""
+
+    def note(self, message: str) -> None:
+        sys.stderr.write(f"note: {message}\n")
+        sys.stderr.flush()
+
+
 def main(address: str, order: dict[str, Any]) -> int:
     """Render and print the report, or the error."""
     module: Any = actors.crew
@@ -45,7 +53,7 @@ def main(address: str, order: dict[str, Any]) -> int:
         ),
     )
     try:
-        report = render_video(settings, NullObserver())
+        report = render_video(settings, Speaker())
     except FarmError as error:
         sys.stdout.write("\n" + json.dumps({"error": error.message}))
         return error.exit_code

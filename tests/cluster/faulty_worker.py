@@ -1,7 +1,8 @@
 """A chunk worker that dies, stands still or fails at a stated place, for tests of faults.
 
 What it does is in `fault.json` in the folder that FACEFARM_FAULTS names: `stage` (decode, process,
-encode), `chunk`, `action` (kill, stop, raise, full) and `times`. Not for: the product.
+encode), `chunk`, `action` (kill, stop, raise, full, hold) and `times`. `hold` takes any chunk from
+that one on, and holds it until there is a file `release`. Not for: the product.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import json
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,8 +40,10 @@ def _install(folder: Path, fault: dict[str, Any]) -> None:
 
     def faulty(self: ChunkRenderer, *arguments: Any) -> Any:
         work = next(each for each in arguments if hasattr(each, "task"))
-        if work.task.chunk_index == fault["chunk"] and _is_due(folder, fault["times"]):
-            _act(fault["action"])
+        number, holds = work.task.chunk_index, fault["action"] == "hold"
+        due = number >= fault["chunk"] if holds else number == fault["chunk"]
+        if due and _is_due(folder, fault["times"]):
+            _hold(folder) if holds else _act(fault["action"])
         return original(self, *arguments)
 
     setattr(ChunkRenderer, name, faulty)
@@ -54,6 +58,11 @@ def _is_due(folder: Path, times: int) -> bool:
             continue
         return True
     return False
+
+
+def _hold(folder: Path) -> None:
+    while not (folder / "release").exists():
+        time.sleep(0.05)
 
 
 def _act(action: str) -> None:

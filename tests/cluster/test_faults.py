@@ -129,6 +129,10 @@ class Driver:
             with suppress(subprocess.TimeoutExpired):
                 self.process.wait(0.02)
 
+    def said(self) -> str:
+        """Everything that it wrote to stderr so far."""
+        return os.pread(self._said.fileno(), 1 << 20, 0).decode()
+
     def result(self) -> dict[str, Any]:
         """Wait for its end: its report or error, and `code`."""
         out, _ = self.process.communicate(timeout=LIMIT_S)
@@ -243,6 +247,67 @@ def test_a_node_that_is_lost_changes_nothing_with_and_without_a_spare(
     if spare:
         other.terminate()
         other.wait()
+
+
+def done_by(driver: Driver) -> Counter[int]:
+    """Chunks that each worker has done."""
+    with Ledger(driver.job_dir) as ledger:
+        return Counter(note.worker for note in ledger.attempts() if note.outcome == "done")
+
+
+def test_a_node_that_joins_during_the_job_does_what_the_others_leave(
+    farm: Farm, tmp_path: Path
+) -> None:
+    set_fault(farm, "process", 7, "hold", times=2)
+    driver = Driver(farm, tmp_path / "job" / "out.mp4", workers=None)
+    driver.wait_until(lambda: happened(farm) == 2)
+    other = _start_node(farm)
+    try:
+        result = driver.result()
+        check(farm, driver, result)
+    finally:
+        other.terminate()
+        other.wait()
+    assert any("joined: 1 more at work" in note for note in result["notes"])
+    assert done_by(driver)[2] >= 15
+
+
+def test_a_node_that_drains_gets_no_further_chunk_and_what_it_has_in_hand_counts(
+    farm: Farm, tmp_path: Path
+) -> None:
+    set_fault(farm, "process", 7, "hold", times=2)
+    driver = Driver(farm, tmp_path / "job" / "out.mp4")
+    driver.wait_until(lambda: happened(farm) == 2)
+    _drain(farm, "victim")
+    driver.wait_until(lambda: "is to be left" in driver.said())
+    (farm.faults / "release").touch()
+    result = driver.result()
+    check(farm, driver, result)
+    with Ledger(driver.job_dir) as ledger:
+        outcomes = {note.outcome for note in ledger.attempts()}
+    assert outcomes <= {"sent", "done", "dropped"}
+    fewest, most = sorted(done_by(driver).values())
+    assert fewest < 15 < most
+
+
+def _drain(farm: Farm, resource: str) -> None:
+    """Ask Ray to let go of the node with this resource."""
+    script = (
+        "import ray, subprocess, sys; ray.init(sys.argv[1], logging_level='ERROR')\n"
+        "(node,) = [n['NodeID'] for n in ray.nodes() if sys.argv[3] in n['Resources']]\n"
+        "subprocess.run([sys.argv[2], 'drain-node', '--address', sys.argv[1], '--node-id', node,"
+        " '--reason', 'DRAIN_NODE_REASON_PREEMPTION', '--reason-message', 'a test',"
+        " '--deadline-remaining-seconds', '600'], check=True)"
+    )
+    ray = Path(sys.executable).with_name("ray")
+    subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, farm.address, ray, resource],
+        env=os.environ | {"RAY_AUTH_MODE": "disabled"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        check=True,
+        timeout=60,
+    )
 
 
 def _has_chunks(driver: Driver, count: int) -> bool:

@@ -113,8 +113,6 @@ def test_the_file_of_an_attempt_counts_when_it_is_accepted_and_never_before(tmp_
     put_chunk(folder, 1, token=7).rename(tmp_path / attempt_name(1, 7))
     assert not folder.chunk_path(1).exists()
     accept_attempt(tmp_path, 1, 7)
-    (tmp_path / attempt_name(1, 8)).write_bytes(b"late")
-    folder.discard(1, 8)
     assert names(tmp_path) == ["00001.chunk"]
     with pytest.raises(ChunkError, match="left no file"):
         accept_attempt(tmp_path, 1, 8)
