@@ -19,7 +19,8 @@ from farm.bench.swap_network import make_swap_network
 from farm.models.derived import Measurement
 from farm.models.entry import ModelKind
 from farm.models.hashes import sha256_of
-from farm.models.quantize import write_fp16, write_int8
+from farm.models.int8 import prepare_int8, write_int8
+from farm.models.quantize import write_fp16
 from farm.models.samples import built_in_samples
 from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelFile
@@ -56,15 +57,14 @@ def _measure(folder: Path, asked: argparse.Namespace) -> None:
     expected = trial.work(source, comparison)
     recorder = RecordingSession(source.session)
     trial.work(recorder, built_in_samples(_CALIBRATION, seed=1))
+    prepared = prepare_int8(path, recorder.feeds, asked.threads)
     _row("copy", "MB", "fp32 s", "copy s", "times", "CPU times", "worst PSNR", "mean PSNR")
     for name in ("int8-0", "int8-1", "int8-2", "int8-3", *([] if asked.no_fp16 else ["fp16"])):
         copy = folder / f"{name}.onnx"
         if name == "fp16":
             write_fp16(path, copy)
         else:
-            first = int(name[-1])
-            cache = folder / "ranges.json"
-            write_int8(path, copy, recorder.feeds, float_first=first, cache=cache)
+            write_int8(prepared, copy, float_first=int(name[-1]))
         session = open_session(copy, settings)
         quality: Measurement = trial.compare(expected, trial.work(session, comparison))[0]
         raced = race(source.session, session, source.feeds, asked.runs)

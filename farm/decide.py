@@ -27,7 +27,6 @@ from farm.processors.registry import needs_faces
 from farm.settings import ProcessorSettings
 from farm.who import NOBODY_NOTE, Person, Wanted
 
-_REPORT_EVERY = 10
 SELECTION, ANALYSIS = SelectionSettings(), AnalysisSettings()
 """What is meant where nothing is said."""
 

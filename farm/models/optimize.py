@@ -21,7 +21,8 @@ from farm.models.catalogue import YUNET
 from farm.models.derived import Measurement, OptimizeReport, Precision, report_path, write_report
 from farm.models.entry import ModelKind
 from farm.models.hashes import sha256_of
-from farm.models.quantize import require_batch_independent, write_fp16, write_int8
+from farm.models.int8 import prepare_int8, write_int8
+from farm.models.quantize import require_batch_independent, write_fp16
 from farm.models.samples import BUILT_IN, Sample, built_in_samples, samples_of
 from farm.models.session import SessionSettings, open_session
 from farm.models.store import ModelFile, ModelStore
@@ -228,16 +229,13 @@ class _Bench:
             return
         recorder = RecordingSession(self._source.session)
         self._trial.work(recorder, calibration)
+        self._say(f"calibrating with {len(recorder.feeds)} runs")
+        feeds = [_single(each) for each in recorder.feeds]
+        source = prepare_int8(self._file.path, feeds, self._settings.threads)
         for float_first in _FLOAT_FIRST:
-            self._say(f"calibrating with {len(recorder.feeds)} runs, {float_first} layers in float")
+            self._say(f"writing a copy with {float_first} layers in float")
             path = self._folder / f"copy{float_first}.onnx"
-            write_int8(
-                self._file.path,
-                path,
-                recorder.feeds,
-                float_first=float_first,
-                cache=self._folder / "ranges.json",
-            )
+            write_int8(source, path, float_first=float_first)
             yield path
 
     def _judge(self, path: Path) -> _Made:

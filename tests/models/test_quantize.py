@@ -8,7 +8,8 @@ from onnxruntime.quantization import quantize_dynamic
 
 from farm.errors import ModelError
 from farm.models.graph import input_shapes, unused_matrix
-from farm.models.quantize import require_batch_independent, write_fp16, write_int8
+from farm.models.int8 import prepare_int8, write_int8
+from farm.models.quantize import require_batch_independent, write_fp16
 from farm.models.session import SessionSettings, open_session
 from farm.models.trials import Feeds
 from tests.model_maker import make_enhancer, make_painter
@@ -31,8 +32,7 @@ def _kinds(path: Path) -> dict[str, int]:
 
 def _int8(source: Path, target: Path, float_first: int = 0) -> Path:
     feeds = [_feeds(seed=seed) for seed in range(3)]
-    cache = target.parent / "ranges.json"
-    write_int8(source, target, feeds, float_first=float_first, cache=cache)
+    write_int8(prepare_int8(source, feeds), target, float_first=float_first)
     return target
 
 
@@ -43,15 +43,15 @@ def _run(path: Path, feeds: Feeds) -> Any:
 def test_int8_has_fixed_scales_and_leaves_the_outer_convolutions_alone(tmp_path: Path) -> None:
     source = make_painter(tmp_path / "m.onnx")
     graph = onnx.load(_int8(source, tmp_path / "q.onnx")).graph
-    given = {output: node for node in graph.node for output in node.output}
-    weights = [given.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
-    assert [None if node is None else node.op_type for node in weights] == [
-        None,
-        *["DequantizeLinear"] * 4,
-        None,
+    assert [node.op_type for node in graph.node if "Conv" in node.op_type] == [
+        "Conv",
+        *["QLinearConv"] * 4,
+        "Conv",
     ]
-    scales = {each.name: each for each in graph.initializer}
-    assert [scales[node.input[1]].dims[0] for node in weights if node is not None] == [16] * 4
+    scales = {each.name: list(each.dims) for each in graph.initializer}
+    quantised = [node for node in graph.node if node.op_type == "QLinearConv"]
+    assert [scales[node.input[4]] for node in quantised] == [[16]] * 4
+    assert [scales[node.input[1]] for node in quantised] == [[]] * 4
     assert "DynamicQuantizeLinear" not in _kinds(tmp_path / "q.onnx")
     assert np.abs(_run(source, _feeds()) - _run(tmp_path / "q.onnx", _feeds())).max() < 0.05
 
@@ -130,3 +130,26 @@ def test_static_copies_and_their_sources_do_not_depend_on_the_batch(tmp_path: Pa
     source = make_painter(tmp_path / "m.onnx")
     for path in (source, _int8(source, tmp_path / "q.onnx")):
         require_batch_independent(path, open_session(path, CPU), _feeds())
+
+
+def test_means_over_planes_are_taken_by_the_node_that_is_made_for_it(tmp_path: Path) -> None:
+    source = make_painter(tmp_path / "m.onnx")
+    model = onnx.load(source)
+    last = model.graph.node[-1]
+    out, last.output[0] = last.output[0], "before"
+    kept = onnx.helper.make_node("ReduceMean", ["before"], ["mean"], axes=[2, 3], keepdims=1)
+    other = onnx.helper.make_node("ReduceMean", ["before"], ["row"], axes=[3], keepdims=1)
+    model.graph.node.extend(
+        [
+            kept,
+            other,
+            onnx.helper.make_node("Sub", ["before", "mean"], ["apart"]),
+            onnx.helper.make_node("Sub", ["apart", "row"], [out]),
+        ]
+    )
+    onnx.save(model, source)
+    copy = _int8(source, tmp_path / "q.onnx")
+    kinds = _kinds(copy)
+    assert kinds["GlobalAveragePool"] == 1
+    assert kinds["ReduceMean"] == _kinds(source)["ReduceMean"] - 1
+    assert np.abs(_run(source, _feeds()) - _run(copy, _feeds())).max() < 0.05
