@@ -13,9 +13,10 @@ from farm.fault_settings import FaultSettings, OnChunkError
 from farm.job_folder import JobFolder
 from farm.marks.still import signing_files
 from farm.media.final import FinishRequest
+from farm.media.index import IndexClass
 from farm.media.untouched import CopyRange, copy_ranges
 from farm.models.session import MOST_DEVICE_THREADS, batch_size
-from farm.settings import EncodeOn, RenderSettings
+from farm.settings import EncodeOn, HardwareDecode, RenderSettings
 from scheduler.instructions import Rules
 from scheduler.workers import MOST_DECODE_THREADS
 
@@ -50,10 +51,18 @@ def render_setup(settings: RenderSettings, plan: JobPlan, folder: JobFolder) -> 
         threads=max(seat.threads for seat in plan.workers.seats),
         decode_threads=1 if plan.index.damage else MOST_DECODE_THREADS,
         chunk_dir=folder.path,
+        hardware_decode=_device(settings, plan),
         memory_bytes=settings.max_memory_bytes,
         frames_dir=frames_dir,
         nsfw_filter=settings.nsfw_filter,
     )
+
+
+def _device(settings: RenderSettings, plan: JobPlan) -> HardwareDecode:
+    """Return which device may decode: none, where errors must be seen that devices do not tell."""
+    index = plan.index
+    doubtful = index.damage or index.index_class is not IndexClass.TRUSTED
+    return HardwareDecode.OFF if doubtful else settings.hardware_decode
 
 
 def finish_request(

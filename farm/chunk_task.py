@@ -22,6 +22,7 @@ from farm.media.stream import StreamParameters
 from farm.meters import DeviceLoad
 from farm.models.shipped import ModelSet
 from farm.process import FaceJob
+from farm.settings import HardwareDecode
 from farm.spans import StageSpan
 
 
@@ -57,6 +58,8 @@ class RenderSetup:
     decode_threads: int
     """At most; 0 lets the decoder choose."""
     chunk_dir: Path
+    hardware_decode: HardwareDecode = HardwareDecode.OFF
+    """Which device may decode the source."""
     models: ModelSet | None = None
     """Models that a worker on a cluster was sent; None where it has those of `faces`."""
     folder_mark: str = ""

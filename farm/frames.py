@@ -37,7 +37,12 @@ class FrameSource:
         self._setup = setup
         self._edits = edits
         any_shape = setup.reshape.on_change is OnChange.SCALE
-        self._decoder = ChunkDecoder(setup.stream, setup.decode_threads, any_shape=any_shape)
+        self._decoder = ChunkDecoder(
+            setup.stream,
+            setup.decode_threads,
+            any_shape=any_shape,
+            hardware=setup.hardware_decode,
+        )
 
     def frames(
         self, task: ChunkTask, blocks: Blocks, result: ChunkResult

@@ -58,6 +58,20 @@ class VerifyLevel(StrEnum):
     FULL = "full"
 
 
+class HardwareDecode(StrEnum):
+    """Which device may decode the source; the best first, in libavutil's words."""
+
+    AUTO = "auto"
+    """Any that is here, gives what software gives, and is faster."""
+    OFF = "off"
+    CUDA = "cuda"
+    """NVDEC."""
+    VIDEOTOOLBOX = "videotoolbox"
+    VAAPI = "vaapi"
+    QSV = "qsv"
+    D3D11VA = "d3d11va"
+
+
 class AnonymizeMethod(StrEnum):
     """What `face_anonymizer` puts over a face."""
 
@@ -379,6 +393,13 @@ class RenderSettings:
             help="Encode chunks in the workers, or all in the final task.",
         ),
     ] = None
+    hardware_decode: Annotated[
+        HardwareDecode,
+        Option(
+            help="Device that decodes, once its frames were those of software; auto takes one that "
+            "is faster."
+        ),
+    ] = HardwareDecode.OFF
     max_memory_bytes: MaxMemory = None
     workers: Workers = None
     chunk_seconds: ChunkSeconds = None

@@ -7,21 +7,20 @@ out, the caller is asked for earlier packets. Not for: reading packets (`farm.me
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import av
 from av.packet import Packet
-from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType, VideoFrame
 
 from farm.errors import ChunkError, MediaError
-from farm.media.limits import DECODER_OPTIONS
+from farm.media.hardware_decode import DecoderOpener, PacketDecoder
 from farm.media.packets import PacketBlock
 from farm.media.reference import second_reference
-from farm.media.stream import ColorTags, StreamParameters
+from farm.media.stream import StreamParameters
+from farm.settings import HardwareDecode
 
 _INSIDE_PACKETS = 512
 """More than any decoder holds."""
@@ -67,63 +66,29 @@ class DecodedFrame:
     """None where the frame is lost."""
 
 
-def open_decoder(stream: StreamParameters, threads: int) -> VideoCodecContext:
-    """Make a decoder that knows all that the container said of the stream.
-
-    Args:
-        stream: The parameters.
-        threads: Threads of the decoder; 0 lets libavcodec choose.
-
-    Raises:
-        MediaError: There is no such decoder.
-    """
-    try:
-        context: Any = av.CodecContext.create(stream.codec, "r")
-    except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"no decoder for {stream.codec}; convert the video first") from error
-    if stream.extradata:
-        context.extradata = stream.extradata
-    context.width, context.height = stream.width, stream.height
-    context.pix_fmt = stream.pix_fmt
-    for name in ("codec_tag", "bits_per_coded_sample", "field_order", "reorder_depth"):
-        setattr(context, name, getattr(stream, name))
-    if stream.profile is not None:
-        # Decoders that do not take a profile by name find it in the packets.
-        with contextlib.suppress(ValueError):
-            context.profile = stream.profile
-    if stream.sample_aspect_ratio:
-        context.sample_aspect_ratio = stream.sample_aspect_ratio
-    _set_color(context, stream.color)
-    context.thread_type = "AUTO"
-    context.thread_count = threads
-    # Without reorder information in its headers a bare H.264 decoder drops frames.
-    own = {"strict": "1"} if stream.codec == "h264" else {}
-    context.options = own | DECODER_OPTIONS
-    assert isinstance(context, VideoCodecContext)
-    return context
-
-
-def _set_color(context: Any, color: ColorTags) -> None:
-    """Tell a decoder the colour tags of the container."""
-    context.color_range, context.colorspace = color.range, color.space
-    context.color_primaries, context.color_trc = color.primaries, color.trc
-
-
 class ChunkDecoder:
     """Decodes one request after another, going on where it stands when the next one follows."""
 
-    def __init__(self, stream: StreamParameters, threads: int, *, any_shape: bool = False) -> None:
+    def __init__(
+        self,
+        stream: StreamParameters,
+        threads: int,
+        *,
+        any_shape: bool = False,
+        hardware: HardwareDecode = HardwareDecode.OFF,
+    ) -> None:
         """Decode packets of a stream.
 
         Args:
             stream: Its parameters.
             threads: Of the decoder, 0 lets it choose.
             any_shape: Whether frames may have another size or format than the stream.
+            hardware: Which device may decode.
         """
         self._stream = stream
-        self._threads = threads
+        self._opener = DecoderOpener(stream, threads, hardware)
         self._any_shape = any_shape
-        self._context: VideoCodecContext | None = None
+        self._context: PacketDecoder | None = None
         self._fed = 0
         self._inside: set[int] = set()
         """Packets that were fed and whose frames did not come out yet."""
@@ -144,6 +109,7 @@ class ChunkDecoder:
             FalseKeyframeError: What seemed a keyframe is none.
             NeedEarlierError: A frame did not come out and earlier packets may help.
             MediaError: A frame has not the size or format of the stream.
+            DeviceError: A device failed that was trusted; software takes its place from now on.
         """
         goes_on = self._can_go_on(request)
         start = self._fed if goes_on else request.packet_start
@@ -184,7 +150,7 @@ class ChunkDecoder:
     def _open(self) -> None:
         """Begin with a new decoder."""
         self.close()
-        self._context = open_decoder(self._stream, self._threads)
+        self._context = self._opener.open()
 
     def _can_go_on(self, request: DecodeRequest) -> bool:
         """Tell whether all wanted frames are held or still to come out of the decoder.

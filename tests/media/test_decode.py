@@ -12,10 +12,10 @@ from farm.media.decode import (
     DecodeRequest,
     FalseKeyframeError,
     NeedEarlierError,
-    open_decoder,
 )
 from farm.media.index import VideoIndex, build_index
 from farm.media.listing import list_frames
+from farm.media.open_decoder import open_decoder
 from farm.media.packets import PacketBlock, PacketReader
 from farm.media.plan import plan_frames
 from scheduler.chunks import Lead
