@@ -132,7 +132,13 @@ def plan_job(
         frames = replace(frames, looks=places_to_look_at(frames, EVERY_S))
     before, after = lead_of(load_processors(settings.processors.names))
     lead = Lead(before=before, after=after)
-    chunks = cut_chunks(index, frames, settings.chunk_seconds, lead)
+    chunks = cut_chunks(
+        index,
+        frames,
+        settings.chunk_seconds,
+        lead,
+        every_group=settings.copy_untouched and settings.encode_on is not EncodeOn.FINAL,
+    )
     reshape = reshape_of(index.stream, settings.shape)
     output = _at_rate(output_stream(index.stream, reshape), frames)
     clip = ClipFacts(

@@ -345,7 +345,7 @@ class RenderSettings:
     video_stream: VideoStreamIndex = None
     keep_audio: Annotated[bool, Option(off="no-audio", help="Keep the sound.")] = True
     copy_untouched: Annotated[
-        bool, Option(help="Keep the source's own packets where no processor changed a pixel.")
+        bool, Option(help="Keep the source's own packets of groups in which no pixel was changed.")
     ] = False
     strip_metadata: Annotated[
         bool, Option(help="Leave out tags and data that tell place and device.")

@@ -8,6 +8,7 @@ which keeps its decoder open. Not for: who renders what, and when (`scheduler.di
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from farm.media.plan import FramePlan
 
 _LONG_S = 10.0
 _SHORT_S = 2.0
+_LEAST_GROUP_S = 0.25
 _LEAD_SHARE = 0.25
 _SLACK = 0.5
 _ROUNDING_S = 5e-7
@@ -90,7 +92,12 @@ def default_chunk_seconds(duration_s: float) -> float:
 
 
 def cut_chunks(
-    index: VideoIndex, plan: FramePlan, chunk_seconds: float | None, lead: Lead | None = None
+    index: VideoIndex,
+    plan: FramePlan,
+    chunk_seconds: float | None,
+    lead: Lead | None = None,
+    *,
+    every_group: bool = False,
 ) -> list[Chunk]:
     """Cut the output frames of `plan` into chunks, at keyframes near the wanted length.
 
@@ -99,9 +106,14 @@ def cut_chunks(
         plan: The frames.
         chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
         lead: What processors want around each chunk; None for nothing.
+        every_group: Whether each group of pictures is a chunk of its own, so that it can be copied
+            by itself; groups of less than a quarter of a second stay together.
     """
     source = _prepare(index, plan, lead or Lead())
-    ranges = _ranges(_stamps(plan), _key_frames(source), _wanted_s(plan, chunk_seconds))
+    stamps, keys = _stamps(plan), _key_frames(source)
+    ranges = _ranges(stamps, keys, _wanted_s(plan, chunk_seconds))
+    if every_group:
+        ranges = _at_keys(ranges, keys, stamps)
     return _chunks(source, ranges)
 
 
@@ -194,6 +206,19 @@ def _ranges(
         ranges.append((start, stop))
         start = stop
     return ranges
+
+
+def _at_keys(
+    ranges: list[tuple[int, int]], keys: NDArray[np.int64], stamps: NDArray[np.float64]
+) -> list[tuple[int, int]]:
+    """Cut ranges at keyframes too, but for such that follow close behind another cut."""
+    starts = {start for start, _ in ranges}
+    cuts = [0]
+    for place in sorted(starts | set(keys.tolist())):
+        if place in starts or stamps[place] - stamps[cuts[-1]] >= _LEAST_GROUP_S:
+            cuts.append(place)
+    edges = [*dict.fromkeys(cuts), ranges[-1][1]]
+    return list(pairwise(edges))
 
 
 def _next_cut(

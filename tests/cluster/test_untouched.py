@@ -23,7 +23,6 @@ from tests.recipes.faces import FACE_FRAMES
 
 pytestmark = pytest.mark.ray
 
-GOP = 12
 COUNT = 3 * FACE_FRAMES
 TOUCHED = range(FACE_FRAMES, 2 * FACE_FRAMES)
 
@@ -36,7 +35,6 @@ def rendered(
         "processors": COVERING,
         "models": (("detector", make_scrfd(tmp_path / "scrfd.onnx")),),
         "allow_unverified_models": True,
-        "chunk_seconds": GOP / 25,
         "workers": 1,
         "encoding": EncoderSettings(hardware=False),
         "copy_untouched": True,

@@ -127,6 +127,21 @@ def test_every_good_file_is_cut_into_chunks_that_hold(
     _check(index, plan, cut_chunks(index, plan, chunk_seconds))
 
 
+@given(video=videos(), chunk_seconds=st.sampled_from([*LENGTHS, 0.05, 2.0]))
+@settings(max_examples=50, deadline=None)
+def test_a_cut_at_every_group_is_a_cut_like_any_other(
+    video: tuple[VideoIndex, FramePlan], chunk_seconds: float | None
+) -> None:
+    _check(*video, cut_chunks(*video, chunk_seconds, every_group=True))
+
+
+def test_every_group_is_a_chunk_but_for_short_ones() -> None:
+    index = made_up_index([0] * 100, [0, 12, 24, 26, 60, 63, 66, 96])
+    plan = made_up_plan(range(100), range(0, 4000, 40))
+    chunks = cut_chunks(index, plan, 1000.0, every_group=True)
+    assert [c.frame_start for c in chunks] == [0, 12, 24, 60, 96]
+
+
 def test_one_frame_chunks_are_one_frame_each() -> None:
     index, plan = made_up_index([0] * 50, [0, 25]), made_up_plan(range(50), range(0, 2000, 40))
     assert [c.frame_count for c in cut_chunks(index, plan, 0.001)] == [1] * 50
