@@ -100,7 +100,7 @@ class VideoJob(ABC, Generic[Outcome]):
         """
         settings = self._settings
         self._check()
-        reader = IndexReader(settings.target, settings.video_stream)
+        reader = IndexReader(settings.target, settings.video_stream, settings.limits)
         reader.check()
         indexing = in_background(partial(_timed_index, reader), "index")
         digest = in_background(partial(sha256_of, settings.target), "digest")
@@ -157,6 +157,7 @@ class VideoJob(ABC, Generic[Outcome]):
                 index,
                 lambda n: self._observer.stage(Stage.INDEX, f"listing frames: {n}"),
                 any_shape=self._settings.shape.on_change is OnChange.SCALE,
+                stall_s=self._settings.limits.read_stall_s,
             )
 
     def _plan(

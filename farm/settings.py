@@ -34,6 +34,7 @@ from farm.farm_options import (
     Workers,
 )
 from farm.fault_settings import FaultSettings
+from farm.limit_settings import LimitSettings
 from farm.options import Option, OptionKind, check_ranges
 from farm.paste_settings import PasteSettings
 from farm.precision import Precision
@@ -410,6 +411,7 @@ class RenderSettings:
     ] = None
     report: Annotated[bool, Option(help="Also write OUTPUT.facefarm.html, to look at.")] = False
     faults: FaultSettings = field(default_factory=FaultSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     verify: Annotated[VerifyLevel, Option(help="How much of the finished file is checked.")] = (
         VerifyLevel.QUICK
     )

@@ -18,7 +18,8 @@ from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
 from farm.errors import MediaError
-from farm.media.limits import DECODER_OPTIONS, check_size, check_stream_count
+from farm.limit_settings import LimitSettings
+from farm.media.limits import DECODER_OPTIONS, check_length, check_size, check_stream_count
 from farm.media.main_stream import main_video_stream
 from farm.media.orientation import orientation_of
 from farm.media.reasons import reason_of
@@ -29,6 +30,7 @@ FORMATS = (
     "live_flv,asf,ogg,nut,gif,yuv4mpegpipe,m4v,mxf,mxf_opatom,dv,rm,wtv,h263,vc1,y4m,apng,evc,cavsvideo"
 )
 """Real media containers; playlists and lists of files are none."""
+_MEGA = 1_000_000
 _PROBE_PACKETS = 4096
 """How many packets may go by before the first frame: more than a long group of pictures."""
 _MATRIX_BYTES = 36
@@ -69,6 +71,22 @@ def check_video(path: Path, video_stream: int | None) -> None:
     with open_container(path) as container:
         index = main_video_stream(container, path, video_stream).index
     read_parameters(path, index)
+
+
+def check_limits(path: Path, video_stream: int | None, limits: LimitSettings) -> None:
+    """Refuse a file that says of itself that it is more than is allowed.
+
+    Raises:
+        MediaError: It does.
+    """
+    with open_container(path) as container:
+        check_stream_count(path, len(container.streams), limits.max_streams)
+        context = main_video_stream(container, path, video_stream).codec_context
+        if context is not None:
+            most = limits.max_megapixels * _MEGA
+            check_size(path, context.width or 0, context.height or 0, most)
+        seconds = Fraction(container.duration or 0, av.time_base)
+        check_length(path, 0, seconds, limits.max_hours)
 
 
 def read_parameters(path: Path, stream_index: int) -> StreamParameters:

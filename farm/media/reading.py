@@ -10,10 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from farm.isolated import STALL_S, IsolatedCall, isolated
+from farm.limit_settings import LimitSettings
 from farm.media.hdr import read_hdr
 from farm.media.index import VideoIndex, build_index
+from farm.media.limits import check_length
 from farm.media.listing import FrameListing, list_frames, shown_frames
-from farm.media.probe import check_video
+from farm.media.probe import check_limits, check_video
 
 Tell = Callable[[object], None]
 _CHECKED = "checked"
@@ -22,16 +24,24 @@ _CHECKED = "checked"
 class IndexReader:
     """Checks a video and goes on to index it, both in one other process."""
 
-    def __init__(self, path: Path, video_stream: int | None, stall_s: float = STALL_S) -> None:
+    def __init__(
+        self, path: Path, video_stream: int | None, limits: LimitSettings | None = None
+    ) -> None:
         """Begin; `check` and `index` wait for what is read.
 
         Args:
             path: The video.
             video_stream: Index of the stream to render, None for the main one.
-            stall_s: Seconds without progress after which the file is given up.
+            limits: What is refused; None for the usual.
         """
+        limits = limits or LimitSettings()
         self._call = IsolatedCall(
-            _check_and_index, path, video_stream, subject=path, stall_s=stall_s
+            _check_and_index,
+            path,
+            video_stream,
+            limits,
+            subject=path,
+            stall_s=limits.read_stall_s,
         )
 
     def check(self) -> None:
@@ -75,10 +85,14 @@ def read_listing(
     return listing
 
 
-def _check_and_index(path: Path, video_stream: int | None, tell: Tell) -> VideoIndex:
+def _check_and_index(
+    path: Path, video_stream: int | None, limits: LimitSettings, tell: Tell
+) -> VideoIndex:
+    check_limits(path, video_stream, limits)
     check_video(path, video_stream)
     tell(_CHECKED)
     index = build_index(path, video_stream, lambda n: tell(n))
+    check_length(path, len(index), index.duration_s, limits.max_hours)
     first = next(shown_frames(index), None)
     return index if first is None else replace(index, hdr=read_hdr(first))
 

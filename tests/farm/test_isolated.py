@@ -4,15 +4,16 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
 
 from farm.errors import MediaError
 from farm.isolated import isolated
+from farm.limit_settings import LimitSettings
 from farm.media.index import build_index
 from farm.media.limits import (
-    MOST_HOURS,
     MOST_PACKETS,
     MOST_PIXELS,
     MOST_STREAMS,
@@ -101,11 +102,28 @@ def test_a_file_that_asks_for_too_much_is_refused() -> None:
     check_stream_count(FILE, MOST_STREAMS)
     check_size(FILE, 16384, 16384)
     check_length(FILE, MOST_PACKETS, None)
-    with pytest.raises(MediaError, match="257 streams"):
+    with pytest.raises(MediaError, match="1025 streams"):
         check_stream_count(FILE, MOST_STREAMS + 1)
     with pytest.raises(MediaError, match="too large"):
         check_size(FILE, MOST_PIXELS, 2)
     with pytest.raises(MediaError, match="too long"):
         check_length(FILE, MOST_PACKETS + 1, None)
     with pytest.raises(MediaError, match="too long"):
-        check_length(FILE, 1, MOST_HOURS * 3600 + 3600)  # type: ignore[arg-type]
+        check_length(FILE, 1, Fraction(3601), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (LimitSettings(max_streams=1), r"has 2 streams, more than 1; .* raise --max-streams"),
+        (LimitSettings(max_megapixels=0.015), r"160x96 are too large; .* raise --max-megapixels"),
+        (LimitSettings(max_hours=0.0005), r"is too long \(0\.00 hours, .* raise --max-hours"),
+    ],
+)
+def test_limits_that_were_set_are_said_with_what_raises_them(
+    media_studio: Studio, limits: LimitSettings, said: str
+) -> None:
+    path = media_studio.path("plain.mp4")
+    IndexReader(path, None, LimitSettings()).index()
+    with pytest.raises(MediaError, match=said):
+        IndexReader(path, None, limits).check()
