@@ -1,6 +1,6 @@
-"""Joining a cluster that is there: whether anybody answers, with which token, and what went wrong.
+"""Joining a cluster: whether anybody answers, with which token, and what went wrong.
 
-Not for: a private Ray (`cluster.runtime`) or what its nodes have (`cluster.inventory`).
+Not for: starting a private Ray (`cluster.runtime`) or what its nodes have (`cluster.inventory`).
 """
 
 from __future__ import annotations
@@ -8,7 +8,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import secrets
 import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,11 +120,42 @@ def has_token() -> bool:
 def use_mode(mode: str) -> None:
     """Set Ray's authentication mode for this process and those that it starts."""
     os.environ[MODE] = mode
+    _read_variables_again()
+
+
+@contextmanager
+def own_token() -> Iterator[None]:
+    """Let a private Ray that is started meanwhile speak only to those who know a new secret."""
+    try:
+        with variables({MODE: "token", _TOKEN: secrets.token_hex(32)}):
+            _read_variables_again()
+            yield
+    finally:
+        _read_variables_again()
+
+
+@contextmanager
+def variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables of this process, as they were before afterwards."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _read_variables_again() -> None:
+    """Let Ray see its variables, which it read when it was imported."""
     from ray import _raylet
 
-    # Ray has read its variables when it was imported.
     raylet: Any = _raylet
     raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def attach_error(address: str, error: Exception) -> ClusterError:

@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 import farm
-from cluster.attach import attach_error, check_address, settle_authentication, split_address
+from cluster.attach import (
+    attach_error,
+    check_address,
+    own_token,
+    settle_authentication,
+    split_address,
+    variables,
+)
 from cluster.code import is_shipped, staged_code
 from farm.errors import ClusterError
 from farm.node.facts import Questions
@@ -129,7 +136,9 @@ class RayRuntime:
             raise self._start_error(error) from error
 
     def _own(self, stack: ExitStack) -> dict[str, Any]:
-        """Return how a private Ray is started."""
+        """Return how a private Ray is started, which nobody reaches from another machine."""
+        stack.enter_context(_loopback_only())
+        stack.enter_context(own_token())
         return {
             "address": "local",
             "num_cpus": self._slots,
@@ -171,6 +180,25 @@ class RayRuntime:
 def worker_variables() -> dict[str, str]:
     """Return the variables that processes on a cluster need, beside Ray's own."""
     return {name: value for name, value in _ENVIRONMENT.items() if not name.startswith("RAY_")}
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """Let every server of a Ray that is started meanwhile listen on loopback and nowhere else.
+
+    Ray does so where it is told that it is on a system on which it makes no clusters; asked for a
+    loopback address elsewhere, it takes the machine's own and listens everywhere.
+    """
+    from ray._private import ray_constants
+
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    made = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        with variables({name: "0"}):
+            yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = made
 
 
 @contextmanager
@@ -228,11 +256,5 @@ def _code_in_reach() -> Iterator[None]:
     """Let the processes of a private Ray import the farm from where this process did."""
     before = os.environ.get("PYTHONPATH")
     root = str(Path(farm.__file__).resolve().parent.parent)
-    os.environ["PYTHONPATH"] = root if before is None else os.pathsep.join((root, before))
-    try:
+    with variables({"PYTHONPATH": root if before is None else os.pathsep.join((root, before))}):
         yield
-    finally:
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before

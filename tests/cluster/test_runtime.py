@@ -3,9 +3,12 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import ray
 
@@ -26,6 +29,31 @@ def test_the_local_ray_has_room_for_all_workers(runtime: RayRuntime) -> None:
     known: Any = ray
     assert known.cluster_resources()["CPU"] >= 5
     assert len(known.nodes()) == 1
+
+
+@pytest.mark.ray
+def test_the_local_ray_listens_on_loopback_only_and_has_a_token(runtime: RayRuntime) -> None:
+    del runtime
+    me = psutil.Process()
+    listening = {
+        connection.laddr.ip.removeprefix("::ffff:")
+        for process in (me, *me.children(recursive=True))
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert listening == {"127.0.0.1"}
+    code = "import ray, sys; ray.init(sys.argv[1])"
+    variables = {name: value for name, value in os.environ.items() if "AUTH" not in name}
+    address = ray.get_runtime_context().gcs_address
+    stranger = subprocess.run(
+        [sys.executable, "-c", code, address],
+        env={**variables, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "0" * 64},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert stranger.returncode != 0
+    assert "uthenticat" in stranger.stderr
 
 
 @pytest.mark.ray
