@@ -401,6 +401,10 @@ _COMMANDS = {
         "cluster.bench:gpu",
         "Measure what the networks and the pipeline do on a GPU, in every precision and batch.",
     ),
+    "bench scale": (
+        "cluster.bench:scale",
+        "Measure how well many workers share work that is all waiting, as for a GPU.",
+    ),
     "bench compare": (
         "cluster.bench:compare",
         "Compare two results of the same measurement (`--json`).",

@@ -75,6 +75,13 @@ class WorkerCrew:
             return replace(seat, node_id="", node="", devices=None)
         return seat
 
+    def all_up(self, limit_s: float) -> bool:
+        """Wait until every worker that was started has answered; tell whether all did in time."""
+        starting = list(self.starting)
+        if not starting:
+            return True
+        return not ray.wait(starting, num_returns=len(starting), timeout=limit_s)[1]
+
     def overdue(self, limit_s: float) -> list[int]:
         """Return workers that were started long ago and are not up."""
         late = time.monotonic() - limit_s

@@ -6,7 +6,7 @@ Not for: what happens meanwhile (`actors.run`) or decisions (`scheduler.dispatch
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from actors.crew import WorkerCrew
@@ -20,7 +20,7 @@ from farm.faces.casting import CastRows
 from farm.media.plan import FramePlan
 from scheduler.dispatch import Dispatch
 from scheduler.ledger_records import AttemptNote
-from scheduler.workers import WorkerPlan
+from scheduler.workers import WorkerPlan, WorkerSeat
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,15 @@ class WorkerPool:
 
     def __exit__(self, *_: object) -> None:
         self._crew.stop_all()
+
+    @property
+    def seats(self) -> Sequence[WorkerSeat]:
+        """The seats that were planned."""
+        return self._plan.seats
+
+    def all_up(self, limit_s: float) -> bool:
+        """Wait until every worker that was started has answered; tell whether all did in time."""
+        return self._crew.all_up(limit_s)
 
     @property
     def facts(self) -> dict[int, WorkerFacts]:

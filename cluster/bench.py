@@ -60,7 +60,7 @@ def gpu(
     from cluster.bench_gpu import GpuBench, device_providers, gpu_lines
     from farm.bench.precisions import BATCHES
 
-    sizes = tuple(_batch(text) for text in batch) or BATCHES
+    sizes = tuple(_whole("--batch", text) for text in batch) or BATCHES
     providers = list(provider) or device_providers()
     with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
         bench = GpuBench(Path(folder), size=network, frames=frames, clip=clip, batches=sizes)
@@ -68,14 +68,58 @@ def gpu(
     return CommandResult(document=document, lines=gpu_lines(speeds, rows))
 
 
-def _batch(text: str) -> int:
-    """A size of a batch.
+def scale(
+    *,
+    workers: Annotated[
+        tuple[str, ...], Option(unset="1, 2, 4, 8, 16", metavar="N", help="Number of workers.")
+    ] = (),
+    frame_ms: Annotated[
+        float, Option(help="How long each frame waits, in milliseconds.", low=0.1, high=10_000)
+    ] = 40.0,
+    chunk_frames: Annotated[int, Option(help="Frames of a chunk.", low=2, high=10_000)] = 100,
+    chunks: Annotated[int, Option(help="Chunks for each worker.", low=1, high=1000)] = 8,
+    plot: Annotated[Path | None, Option(unset="none", help="SVG of the efficiency.")] = None,
+    say: Say,
+) -> CommandResult:
+    """Measure how well many workers share work that is all waiting, as for a GPU."""
+    from cluster.bench_scale import ScaleBench
+    from farm.bench.scale import scale_lines, scale_plot
+
+    counts = [_whole("--workers", text) for text in workers or ("1", "2", "4", "8", "16")]
+    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
+        bench = ScaleBench(
+            Path(folder),
+            most_workers=max(counts),
+            chunks=chunks,
+            chunk_frames=chunk_frames,
+            frame_ms=frame_ms,
+        )
+        document, rows = bench.run(counts, say)
+    if plot is not None:
+        _write(plot, scale_plot(rows, frame_ms))
+    return CommandResult(document=document, lines=scale_lines(rows))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a plot.
+
+    Raises:
+        InputError: It cannot be written.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _whole(option: str, text: str) -> int:
+    """A size of a batch, or a number of workers.
 
     Raises:
         SettingsError: It is none.
     """
     if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise SettingsError(f"--batch {text}: must be a whole number between 1 and 1024")
+        raise SettingsError(f"{option} {text}: must be a whole number between 1 and 1024")
     return int(text)
 
 

@@ -68,8 +68,8 @@ from scheduler.ledger import Ledger
 from scheduler.ledger_records import AttemptNote, JobVersion, StoredChunk
 
 Outcome = TypeVar("Outcome")
-_SPARE_STORE_BYTES = 4 << 20
-_STORE_SHARE = 4
+SPARE_STORE_BYTES = 4 << 20
+STORE_SHARE = 4
 """Packets ahead take no more than the share of the store that this divides it into."""
 
 
@@ -317,8 +317,8 @@ class VideoJob(ABC, Generic[Outcome]):
             questions = questions_for(self._settings)
             hired = crew(self._runtime, plan, setup, rows, questions, self._tally.note, say)
             with PacketReader(plan.index) as reader, hired as pool:
-                most_bytes = store_bytes() // _STORE_SHARE
-                shipper = PacketShipper(reader, ray.put, _SPARE_STORE_BYTES, most_bytes)
+                most_bytes = store_bytes() // STORE_SHARE
+                shipper = PacketShipper(reader, ray.put, SPARE_STORE_BYTES, most_bytes)
                 pool.run(dispatch, frames, shipper, checked, self._asked_to_stop, noted)
                 memory = pool.memory_bytes()
         finally:

@@ -59,15 +59,19 @@ class RayRuntime:
     waits in vain for its own server).
     """
 
-    def __init__(self, address: str | None, workers: int | None) -> None:
+    def __init__(
+        self, address: str | None, workers: int | None, *, gpus: int | None = None
+    ) -> None:
         """Take what to start; entering it starts it.
 
         Args:
             address: Of a running cluster, None for a private one on this machine.
             workers: How many workers must find room, None for as many as there are cores.
+            gpus: How many GPUs a private Ray is to count on, None for those that it finds.
         """
         self._address = address
         self._slots = max(os.cpu_count() or 1, workers or 1) + 1
+        self._gpus = gpus
         self._stack = ExitStack()
 
     def __enter__(self) -> RayRuntime:
@@ -142,6 +146,7 @@ class RayRuntime:
         return {
             "address": "local",
             "num_cpus": self._slots,
+            "num_gpus": self._gpus,
             "object_store_memory": _STORE_BYTES,
             "include_dashboard": False,
             "_temp_dir": str(stack.enter_context(_private_folder())),

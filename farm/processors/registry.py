@@ -21,6 +21,8 @@ _BUILT_IN = {
     "frame_interpolator": "farm.processors.frame_interpolator:FrameInterpolator",
     "debug_overlay": "farm.processors.debug_overlay:DebugOverlay",
 }
+_UNLISTED = {"bench_wait": "farm.bench.waiting:Waiting"}
+"""For measurements: found by name and never offered."""
 _FLAGS = ("needs_source", "needs_landmarks", "fails_closed")
 _LEADS = ("lead_in", "lead_out")
 _METHODS = ("check", "start", "process")
@@ -28,7 +30,7 @@ _METHODS = ("check", "start", "process")
 
 def processor_names() -> tuple[str, ...]:
     """All names that `--frame-processor` takes: the farm's own first, then others' sorted."""
-    return tuple(_known())
+    return tuple(name for name in _known() if name not in _UNLISTED)
 
 
 def load_processor(name: str) -> FrameProcessor:
@@ -40,7 +42,7 @@ def load_processor(name: str) -> FrameProcessor:
     """
     known = _known()
     if name not in known:
-        raise unknown_name("--frame-processor", name, known)
+        raise unknown_name("--frame-processor", name, processor_names())
     entry = known[name]
     try:
         processor = entry.load()()
@@ -80,7 +82,8 @@ def frame_maker(names: Iterable[str]) -> FrameMaker | None:
 
 def _known() -> dict[str, EntryPoint]:
     """Entry points by name; nobody replaces one of the farm's own."""
-    own = {name: EntryPoint(name, value, GROUP) for name, value in _BUILT_IN.items()}
+    built_in = _BUILT_IN | _UNLISTED
+    own = {name: EntryPoint(name, value, GROUP) for name, value in built_in.items()}
     others = {entry.name: entry for entry in entry_points(group=GROUP)}
     return own | {name: others[name] for name in sorted(others.keys() - own.keys())}
 
