@@ -405,6 +405,10 @@ _COMMANDS = {
         "cluster.bench:scale",
         "Measure how well many workers share work that is all waiting, as for a GPU.",
     ),
+    "bench memory": (
+        "cluster.bench:memory",
+        "Measure the memory of all processes over the length of a video.",
+    ),
     "bench compare": (
         "cluster.bench:compare",
         "Compare two results of the same measurement (`--json`).",

@@ -100,6 +100,35 @@ def scale(
     return CommandResult(document=document, lines=scale_lines(rows))
 
 
+def memory(
+    *,
+    seconds: Annotated[
+        tuple[str, ...], Option(unset="10, 60, 600", metavar="N", help="Length of a video.")
+    ] = (),
+    size: Annotated[str, Option(metavar="WxH", help="Width and height.")] = "640x360",
+    workers: Annotated[int, Option(help="Number of workers.", low=1, high=256)] = 2,
+    chunk_seconds: Annotated[
+        float | None, Option(unset="as renders have them", help="Length of a chunk.", low=0.1)
+    ] = None,
+    unbounded: Annotated[
+        bool, Option(off="no-unbounded", help="Measure without the pipeline's bounds, too.")
+    ] = True,
+    say: Say,
+) -> CommandResult:
+    """Measure the memory of all processes over the length of a video."""
+    from cluster.bench_memory import MemoryBench
+    from farm.bench.memory_rows import memory_lines
+    from farm.settings import parse_size
+
+    lengths = [_whole("--seconds", text, 100_000) for text in seconds or ("10", "60", "600")]
+    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
+        bench = MemoryBench(
+            Path(folder), size=parse_size(size), workers=workers, chunk_seconds=chunk_seconds
+        )
+        document, rows = bench.run(lengths, say, unbounded=unbounded)
+    return CommandResult(document=document, lines=memory_lines(rows))
+
+
 def _write(path: Path, text: str) -> None:
     """Write a plot.
 
@@ -112,14 +141,14 @@ def _write(path: Path, text: str) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
 
-def _whole(option: str, text: str) -> int:
-    """A size of a batch, or a number of workers.
+def _whole(option: str, text: str, most: int = 1024) -> int:
+    """A whole number above 0, as an option that may be given several times takes it.
 
     Raises:
         SettingsError: It is none.
     """
-    if not text.isdecimal() or not 1 <= int(text) <= 1024:
-        raise SettingsError(f"{option} {text}: must be a whole number between 1 and 1024")
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise SettingsError(f"{option} {text}: must be a whole number between 1 and {most}")
     return int(text)
 
 

@@ -34,6 +34,8 @@ from farm.processors.registry import frame_maker
 from farm.turns import Turns
 
 DEFAULT_MEMORY_BYTES = 1 << 30
+WITHOUT_BOUNDS = 1 << 62
+"""As a bound of memory: queues hold whatever comes. For measurements."""
 _MAX_QUEUED = 32
 _QUEUES = 3
 _PNG_COMPRESSION = 3
@@ -87,7 +89,7 @@ class ChunkRenderer:
         if self._maker is not None:
             self._maker.start(setup.faces.context(setup.threads))
         room = queue_frames(setup)
-        self._batch = min(room, self._faces.batch)
+        self._batch = min(room or self._faces.batch, self._faces.batch)
         self._turns = Turns()
         self._lanes_left = self._faces.lanes
         self._tasks: queue.SimpleQueue[ChunkWork | None] = queue.SimpleQueue()
@@ -324,7 +326,9 @@ def _content_watch(setup: RenderSetup) -> ContentWatch | None:
 
 
 def queue_frames(setup: RenderSetup) -> int:
-    """Return how many frames one queue may hold, by memory."""
+    """Return how many frames one queue may hold, by memory; 0 for any number."""
+    if setup.memory_bytes == WITHOUT_BOUNDS:
+        return 0
     stream = setup.stream
     frame_bytes = max(1, stream.width * stream.height * 3)
     if any(depth in stream.pix_fmt for depth in ("10", "12", "14", "16", "48", "64")):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -63,10 +64,10 @@ def repeated(clip: Path, path: Path, times: int) -> Path:
     return path
 
 
-def _moved(packets: list[Packet], ticks: int) -> Iterator[Packet]:
+def _moved(packets: list[Packet[Any]], ticks: int) -> Iterator[Packet[Any]]:
     """Copies of packets, later by some ticks of their time base."""
     for packet in packets:
-        copy = Packet(bytes(packet))
+        copy: Packet[Any] = Packet(bytes(packet))
         copy.pts, copy.dts = (packet.pts or 0) + ticks, (packet.dts or 0) + ticks
         copy.duration, copy.time_base = packet.duration, packet.time_base
         copy.is_keyframe = packet.is_keyframe

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from farm.media.packets import PacketBlock
 from farm.media.plan import FramePlan
 from farm.media.retime import at_rate, trim
 from farm.process import FaceCounts, FaceStage
-from farm.render import ChunkRenderer, queue_frames
+from farm.render import WITHOUT_BOUNDS, ChunkRenderer, queue_frames
 from scheduler.chunks import Lead
 from tests.media_maker import Studio
 from tests.rendering import ONE_FRAME_S, Job, blocks_of, job_for, serial_md5s, shown_md5s, task_of
@@ -273,6 +274,7 @@ def test_memory_bounds_the_frames_of_a_queue(media_studio: Studio, tmp_path: Pat
         for memory in (1, frame_bytes * 3 * 5, None)
     ]
     assert [queue_frames(setup) for setup in setups] == [2, 5, 32]
+    assert queue_frames(replace(setups[0], memory_bytes=WITHOUT_BOUNDS)) == 0
 
 
 def test_closing_ends_the_threads_after_errors_too_and_takes_no_more_chunks(
