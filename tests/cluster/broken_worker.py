@@ -1,0 +1,33 @@
+"""A chunk worker whose hardware encoder breaks in mid-job, for tests on a real Ray.
+
+Not for: the product.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.worker import ChunkWorker
+from tests.media.broken_encoders import Fault, dying, going_green, pretend_hardware
+
+AFTER = 12
+"""Frames that each worker's encoder takes before it breaks."""
+
+
+class DyingEncoderWorker(ChunkWorker):
+    """Its encoder raises an error."""
+
+    fault: Fault = staticmethod(dying(AFTER))
+
+    def __init__(self, *arguments: Any) -> None:
+        # Never undone: the process ends with the worker.
+        pretend_hardware(pytest.MonkeyPatch(), fault=type(self).fault)
+        super().__init__(*arguments)
+
+
+class GreenEncoderWorker(DyingEncoderWorker):
+    """Its encoder turns out green pictures and no error."""
+
+    fault: Fault = staticmethod(going_green(AFTER))
