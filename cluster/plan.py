@@ -187,11 +187,20 @@ def plan_job(
             *frames.notes,
             *orientation_notes(index.stream.display_matrix),
             *reshape_notes(index.stream, reshape),
+            *_crop_notes(index, reshape),
             *faces.notes,
             *inventory.notes,
             *workers.notes,
         ),
     )
+
+
+def _crop_notes(index: VideoIndex, reshape: Reshape) -> tuple[str, ...]:
+    """Say that a part of the picture is hidden by its container."""
+    if index.crop is None:
+        return ()
+    then = "--scale leaves it out" if reshape.size else "all of it is rendered, the tag is kept"
+    return (f"a tag hides a part of the picture ({index.crop}): {then}",)
 
 
 def _retimed(

@@ -30,6 +30,7 @@ from farm.media.containers import (
     without_empty_audio,
     without_unheld_data,
 )
+from farm.media.crop import CropTag, add_crop
 from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import find_ffmpeg
 from farm.media.final_encode import WholeOrder, encode_whole
@@ -41,6 +42,7 @@ from farm.media.final_task import (
     run_final_task,
     shift_of,
     source_facts,
+    writes_crop,
 )
 from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
 from farm.media.place import check_place, disk_error, put_in_place
@@ -79,6 +81,8 @@ class FinishRequest:
     keep_audio: bool = True
     video_only: bool = False
     """Whether the frames are a stretch (a preview) that the source's other streams do not fit."""
+    crop: CropTag | None = None
+    """The part of the picture that players are told to show."""
     private: bool = False
     """Whether covers, other video tracks and attachments are left out."""
     copies: tuple[CopyRange, ...] = ()
@@ -280,6 +284,8 @@ def _joined(
         times=times,
         shift=shift,
     )
+    if request.crop is not None and writes_crop(rules, binary):
+        add_crop(target, request.crop, (request.stream.width, request.stream.height))
     task = FinalTask(
         binary=binary,
         joined=target,
@@ -362,5 +368,10 @@ def _notes(request: FinishRequest, task: FinalTask) -> tuple[str, ...]:
         notes.append(
             f"the turn by {request.stream.rotation} degrees is lost: {task.rules.title} "
             f"by this ffmpeg does not hold it; .mp4 does"
+        )
+    if request.crop is not None and not writes_crop(task.rules, task.binary):
+        notes.append(
+            f"the crop tag ({request.crop}) is lost: {task.rules.title} by this ffmpeg does not "
+            "hold it; .mp4 and .mkv by the bundled one do"
         )
     return tuple(notes)

@@ -36,6 +36,7 @@ _PLAIN_MP4_TAGS = frozenset(
     | {"episode_sort", "season_number", "year", "location", "timecode", *_CONTAINER_TAGS}
 )
 
+_CROPS_SINCE = (7, 1)
 _OPUS_IN_TIME = (6, 0)
 """The first ffmpeg whose Matroska muxer makes up for what libopus puts in front."""
 _OPUS_LATER = "asetpts=PTS+13/2000/TB"
@@ -337,3 +338,9 @@ def display_matrix_is_kept(task: FinalTask) -> bool:
     if not task.rules.display_matrix:
         return False
     return task.rules.is_mov or ffmpeg_version(task.binary) >= (6, 1)
+
+
+def writes_crop(rules: ContainerRules, binary: Path) -> bool:
+    """Whether this ffmpeg writes crop tags into this container."""
+    takes = rules.is_mov or rules.muxer in ("matroska", "webm")
+    return takes and ffmpeg_version(binary) >= _CROPS_SINCE

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from farm.errors import MediaError
 from farm.media.chroma import CODECS, chroma_location
+from farm.media.crop import CropTag, read_crop
 from farm.media.damage import find_damage
 from farm.media.hdr import HdrMetadata
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
@@ -75,6 +76,8 @@ class VideoIndex:
     damage: tuple[str, ...]
     """What the demuxer already found broken."""
     duration_s: Fraction | None
+    crop: CropTag | None = None
+    """What the container hides of the stored picture."""
     hdr: HdrMetadata | None = None
     """Of the first frame."""
     notes: tuple[str, ...] = ()
@@ -155,7 +158,8 @@ def build_index(
         check_length(path, len(reading.flags), duration_s)
         if not reading.flags:
             raise MediaError(f"{path}: the video stream holds no packets; the file may be cut off")
-        return replace(_index(path, container, video, stream, reading), notes=notes)
+        crop = read_crop(path, container.format.name, number, (stream.width, stream.height))
+        return replace(_index(path, container, video, stream, reading), notes=notes, crop=crop)
 
 
 def _index(
