@@ -34,6 +34,8 @@ class AnalysisPlan:
     frames: FramePlan
     """Each source frame is an output frame."""
     chunks: list[Chunk]
+    settings: AnalysisSettings
+    """What it does."""
 
 
 def plan_analysis(
@@ -48,13 +50,12 @@ def plan_analysis(
         chunk_seconds: Wanted length of a chunk, None for the usual one.
     """
     every = replace(frames, output=every_frame(frames.times), looks=np.empty(0, np.int64))
-    margin = _MARGIN_FRAMES + settings.fill_gaps + settings.smooth_landmarks
+    margin = _MARGIN_FRAMES + (settings.fill_gaps or 0) + settings.smooth_landmarks
     needed = frames.output.needed
     wanted = (int(needed[0]) - margin, int(needed[-1]) + 1 + margin)
     distance = segment_frames(settings.detect_every)
-    return AnalysisPlan(
-        frames=every, chunks=cut_at_anchors(index, every, chunk_seconds, distance, wanted)
-    )
+    chunks = cut_at_anchors(index, every, chunk_seconds, distance, wanted)
+    return AnalysisPlan(frames=every, chunks=chunks, settings=settings)
 
 
 def make_table(
@@ -80,7 +81,7 @@ def make_table(
     tracks, gaps = make_tracks(
         sights,
         chunks[0].frame_start if chunks else 0,
-        fill_frames=settings.fill_gaps,
+        fill_frames=settings.fill_gaps or 0,
         smooth_frames=settings.smooth_landmarks,
     )
     if recognises:
@@ -94,7 +95,7 @@ def make_table(
             "facefarm": farm_version(),
             "detector": detector,
             "detect_every": str(settings.detect_every),
-            "fill_gaps": str(settings.fill_gaps),
+            "fill_gaps": str(settings.fill_gaps or 0),
             "smooth_landmarks": str(settings.smooth_landmarks),
         },
     )

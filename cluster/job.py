@@ -367,7 +367,7 @@ class VideoJob(ABC, Generic[Outcome]):
             plan.clip,
             chunks,
             seen,
-            self._settings.analysis,
+            analysis.settings,
             detector=plan.faces.detector,
             recognises=job is not None and job.recognises,
         )

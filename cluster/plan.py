@@ -131,12 +131,12 @@ def plan_job(
     if settings.nsfw_filter:
         frames = replace(frames, looks=places_to_look_at(frames, EVERY_S))
     before, after = lead_of(load_processors(settings.processors.names))
-    lead = Lead(before=before, after=after)
+    gaps = faces.job.cover_gaps
     chunks = cut_chunks(
         index,
         frames,
         settings.chunk_seconds,
-        lead,
+        Lead(before=before + gaps, after=after + gaps),
         every_group=settings.copy_untouched and settings.encode_on is not EncodeOn.FINAL,
     )
     reshape = reshape_of(index.stream, settings.shape)
@@ -150,7 +150,8 @@ def plan_job(
     )
     analysis = None
     if faces.job.analysis is not None:
-        analysis = plan_analysis(index, frames, settings.analysis, settings.chunk_seconds)
+        wanted = replace(settings.analysis, fill_gaps=faces.job.analysis.fill_gaps)
+        analysis = plan_analysis(index, frames, wanted, settings.chunk_seconds)
     table = None if faces.table is None else _given_table(faces.table, clip, frames)
     wish = _wish(settings, len(chunks), faces)
     workers = plan_workers(inventory.offers, wish)
@@ -376,6 +377,7 @@ def _identity(
         "reference faces": job.references,
         "least likeness": job.least_likeness,
         "more sources": job.more_sources,
+        "cover gaps": job.cover_gaps,
         "provider": _provider_rule(settings, faces, workers),
         "models": faces.model_sha256,
         "packets": frames.packets.tobytes(),

@@ -43,6 +43,7 @@ class _Step:
     def __init__(self, processor: FrameProcessor) -> None:
         self._processor = processor
         self._before, self._after = lead_of([processor])
+        self._pictures = getattr(processor, "needs_pictures", True)
         self._seen: list[Pictures] = []
         """Frames before the waiting ones, as they were."""
         self._waiting: list[Pictures] = []
@@ -63,7 +64,8 @@ class _Step:
         after = [_looked_at(each) for each in self._waiting[: self._after]]
         context = self._seen
         if self._before:
-            kept = [_copied(each) for each in now[-self._before :]]
+            keep = _copied if self._pictures else _looked_at
+            kept = [keep(each) for each in now[-self._before :]]
             self._seen = [*self._seen, *kept][-self._before :]
         frames = [*context, *now, *after]
         self._processor.process([picture for frame in frames for picture in frame])

@@ -11,7 +11,12 @@ from pathlib import Path
 
 from farm.errors import SettingsError
 from farm.face_map import MapEntry, read_map
-from farm.face_settings import AnalysisSettings, FaceSelector, SelectionSettings
+from farm.face_settings import (
+    COVERED_GAP_FRAMES,
+    AnalysisSettings,
+    FaceSelector,
+    SelectionSettings,
+)
 from farm.faces.cascade import NOTE as CASCADE_NOTE
 from farm.faces.detect import choose_model
 from farm.faces.table_file import TableDocument, read_table
@@ -27,6 +32,10 @@ from farm.processors.registry import needs_faces
 from farm.settings import ProcessorSettings
 from farm.who import NOBODY_NOTE, Person, Wanted
 
+GAPS_NOTE = (
+    "faces that are lost for up to {} frames between two sights are covered there too; a longer "
+    "gap is not: `facefarm analyze` lists them"
+)
 SELECTION, ANALYSIS = SelectionSettings(), AnalysisSettings()
 """What is meant where nothing is said."""
 
@@ -137,6 +146,9 @@ class _Decider:
         asked = analysis.is_asked or (self._chooses and selection.needs_table)
         self._in_advance = asked and self._table is None
         self._detect_every = analysis.detect_every
+        private = any(p.fails_closed for p in processors)
+        usual = COVERED_GAP_FRAMES if private else 0
+        self._fill_gaps = usual if analysis.fill_gaps is None else analysis.fill_gaps
         self._context = job.context(threads)
 
     def decide(
@@ -167,12 +179,14 @@ class _Decider:
         job = replace(
             job,
             reads_table=self._in_advance or self._table is not None,
+            cover_gaps=0 if self._in_advance or self._table is not None else self._fill_gaps,
             analysis=self._analysis(recognises) if self._in_advance else None,
         )
         if self._table is None:
             looker.load(recognises=recognises)
         name = "the face table" if self._table is not None else looker.detector_name
         notes += [CASCADE_NOTE] if looker.detector_name == "cascade" else []
+        notes += [GAPS_NOTE.format(job.cover_gaps)] if job.cover_gaps else []
         decision = _decision(job, name, [*files, *looker.files], self._processors, tuple(notes))
         return replace(
             decision,
@@ -199,6 +213,7 @@ class _Decider:
             detect_every=self._detect_every,
             needs_landmarks=self._landmarks,
             recognises=recognises,
+            fill_gaps=self._fill_gaps,
         )
 
     def _with_sources(self, job: FaceJob, looker: Looker, sources: Sequence[Path]) -> FaceJob:
@@ -305,7 +320,10 @@ def decide_analysis(
         provider=choose_provider(provider),
         frame_size=upright_size(index),
         analysis=AnalysisJob(
-            detect_every=analysis.detect_every, needs_landmarks=recognises, recognises=recognises
+            detect_every=analysis.detect_every,
+            needs_landmarks=recognises,
+            recognises=recognises,
+            fill_gaps=analysis.fill_gaps or 0,
         ),
     )
     sessions = job.context(threads=1).sessions

@@ -14,6 +14,8 @@ from farm.errors import SettingsError
 from farm.options import Option, check_ranges
 
 DEFAULT_DISTANCE = 0.7
+COVERED_GAP_FRAMES = 5
+"""Longest gap that is filled where faces must not be seen, if nothing else is asked for."""
 
 
 class FaceSelector(StrEnum):
@@ -44,13 +46,14 @@ class AnalysisSettings:
         Option(help="Look for faces on every Nth frame, follow them between.", low=1, high=30),
     ] = 1
     fill_gaps: Annotated[
-        int,
+        int | None,
         Option(
+            unset=f"{COVERED_GAP_FRAMES} to anonymise, else 0",
             help="Most frames for which a face that is lost and found again is put in between.",
             low=0,
             high=250,
         ),
-    ] = 0
+    ] = None
     smooth_landmarks: Annotated[
         int,
         Option(help="Frames on each side over which landmarks are averaged.", low=0, high=15),
@@ -62,7 +65,7 @@ class AnalysisSettings:
     @property
     def is_asked(self) -> bool:
         """Whether something is asked that needs an analysis before the render."""
-        return self.detect_every > 1 or self.fill_gaps > 0 or self.smooth_landmarks > 0
+        return self.detect_every > 1 or bool(self.fill_gaps) or self.smooth_landmarks > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

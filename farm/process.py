@@ -30,6 +30,7 @@ from farm.media.frame import EditableFrame
 from farm.models.session import MAX_BATCH, SessionSettings, open_session
 from farm.models.store import ModelStore
 from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
+from farm.processors.gap_filler import GapFiller
 from farm.processors.registry import lead_of, load_processor, needs_faces
 from farm.settings import ProcessorSettings
 
@@ -46,6 +47,8 @@ class AnalysisJob:
     needs_landmarks: bool
     recognises: bool
     """Whether somebody wants to know whose the faces are."""
+    fill_gaps: int = 0
+    """Most frames for which a face that is lost and found again is put in between."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +72,9 @@ class FaceJob:
     """What is looked for before the render; None where the render finds its faces itself."""
     reads_table: bool = False
     """Whether a render gets its faces with each chunk."""
+    cover_gaps: int = 0
+    """Most frames for which a face that is lost and found again is put in between while rendering.
+    """
     batch: int = MAX_BATCH
     """Frames that go through the networks together on a device; one number for the whole job."""
 
@@ -122,7 +128,9 @@ class FaceStage:
         """
         self._job = job
         context = job.context(threads)
-        self._processors = [p for p in load_processors(job.settings.names) if needs_faces(p)]
+        self._processors: list[FrameProcessor] = [
+            p for p in load_processors(job.settings.names) if needs_faces(p)
+        ]
         self._detector: FaceDetector | None = None
         self._recogniser: Recogniser | None = None
         if self._processors and not job.reads_table:
@@ -134,6 +142,8 @@ class FaceStage:
                 self._recogniser = open_recogniser(job.models, context.sessions)
         for processor in self._processors:
             processor.start(context)
+        if job.cover_gaps and self._processors:
+            self._processors.insert(0, GapFiller(job.cover_gaps))
         several = context.sessions.on_device and not any(lead_of(self._processors))
         self.lanes = _LANES if self._processors and several else 1
         """Threads that may run batches at the same time: on a device, one prepares and pastes while
@@ -173,7 +183,8 @@ class FaceStage:
             counted: Which of them enter the counts, None for all: a frame that two chunks need
                 counts once.
             rows: The faces of each, where the job reads them from a table.
-            watch: Looks at the pictures before and after the processors; not with a chain.
+            watch: Looks at the pictures before and after the processors; with a chain only before,
+                as frames are done later.
             chain: That of the frames' chunk, where `chain` gave one; then frames are done later.
 
         Raises:
@@ -188,6 +199,8 @@ class FaceStage:
         detected = time.perf_counter()
         done = len(frames)
         if chain is not None:
+            if watch is not None:
+                watch.before(batch)
             done = chain.push(_by_frame(frames, batch))
         else:
             self._process(batch, watch)

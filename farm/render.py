@@ -30,6 +30,7 @@ from farm.frames import Blocks, FrameSource, as_editable
 from farm.media.frame import EditableFrame
 from farm.models.session import SessionSettings, batch_size
 from farm.process import FaceCounts, FaceStage
+from farm.processors.base import FaceFrame
 from farm.processors.registry import frame_maker
 from farm.turns import Turns
 
@@ -138,7 +139,7 @@ class ChunkRenderer:
             chain=self._faces.chain(),
         )
         owned = task.owned
-        if self._faces.replaces and owned and work.chain is None:
+        if self._faces.replaces and owned:
             work.meter = FlickerMeter(task.sources[owned.start], task.sources[owned.stop - 1] + 1)
         self._tasks.put(work)
         return future
@@ -226,11 +227,20 @@ class ChunkRenderer:
                 self._end_chain(work, work.chain)
             while work.waiting and work.ready:
                 work.ready -= 1
-                self._emit(work.waiting.popleft())
+                self._emit(self._looked_at_again(work.waiting.popleft()))
         elif item.frame is not None:
             self._emit(item)
         if item.frame is None:
             self._processed.put(item)
+
+    @staticmethod
+    def _looked_at_again(item: WorkItem) -> WorkItem:
+        """The item, after the flicker meter saw what the chain made of it."""
+        if item.work.meter is not None and item.frame is not None:
+            number = item.work.task.sources[item.position]
+            picture = FaceFrame(frame=item.frame.pictures[0], faces=(), selected=())
+            item.work.meter.after([number], [picture])
+        return item
 
     @staticmethod
     def _end_chain(work: ChunkWork, chain: ProcessorChain) -> None:
@@ -301,7 +311,7 @@ class ChunkRenderer:
             rows = None if table is None else [table[item.position] for item in batch]
             watch = self._watch(work, batch)
             counts = self._faces.run(frames, counted, rows, watch=watch, chain=work.chain)
-            yield counts, watch
+            yield counts, watch if work.chain is None else None
             self._moved += len(frames)
 
     def _watch(self, work: ChunkWork, batch: list[WorkItem]) -> _LateWatch | None:

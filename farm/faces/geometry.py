@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 
 SAME_PLACE = 0.3
 """Least overlap (intersection by union) of two sights of one face in neighbouring pictures."""
+_NEAR = 0.8
+"""Distance of centres, in face sizes, from which two sights are not of one face."""
+_SAME_CENTRE = 0.5
+"""What one centre counts for where boxes do not overlap, as a share of their union."""
+_GROWTH = 1.7
+"""Ratio of sizes from which they are not."""
 
 
 def overlaps(
@@ -55,3 +61,32 @@ def pair_boxes(
     if not len(first_xyxy) or not len(second_xyxy):
         return np.full(len(first_xyxy), -1, np.int64)
     return pair(overlaps(first_xyxy, second_xyxy), least)
+
+
+def nearness(
+    boxes_xyxy: NDArray[np.float32], expected_xyxy: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """[n, m] how near boxes are: enough to belong together up to a distance, 0 from there on.
+
+    Small faces leave their box from frame to frame; what tells them then is how near they are.
+    """
+    sizes, others = _sizes(boxes_xyxy), _sizes(expected_xyxy)
+    apart = np.linalg.norm(centres(boxes_xyxy)[:, None] - centres(expected_xyxy)[None], axis=2)
+    mean = (sizes[:, None] + others[None]) / 2
+    growth = np.maximum(sizes[:, None], others[None]) / np.maximum(
+        np.minimum(sizes[:, None], others[None]), 1e-6
+    )
+    share = apart / (_NEAR * np.maximum(mean, 1e-6))
+    near = _SAME_CENTRE - (_SAME_CENTRE - SAME_PLACE) * share
+    fits = (apart <= _NEAR * mean) & (growth <= _GROWTH)
+    return np.asarray(np.where(fits, near, 0.0), np.float32)
+
+
+def centres(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[n, 2] middles of [n, 4] boxes."""
+    return np.asarray((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2, np.float32)
+
+
+def _sizes(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
+    """[n] longer sides."""
+    return np.asarray((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1), np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.faces.face import Face
-from farm.faces.geometry import SAME_PLACE, overlaps, pair
+from farm.faces.geometry import SAME_PLACE, centres, nearness, overlaps, pair
 from farm.faces.observe import Sight
 from farm.faces.recognise import unit
 from farm.faces.table import DECIMALS, ORIGINS, Origin, Track, empty_arrays
@@ -22,14 +22,8 @@ from farm.report import Gap
 
 _RETURN_FRAMES = 75
 """Frames after which a face at the same place is taken for a new track."""
-_NEAR = 0.8
-"""Distance of centres, in face sizes, from which two sights are not of one face."""
-_SAME_CENTRE = 0.5
-"""What one centre counts for where boxes do not overlap, as a share of their union."""
 _COME_BACK = 0.75
 """What a sight counts for after a gap, against one that goes on without."""
-_GROWTH = 1.7
-"""Ratio of sizes from which they are not."""
 _STRANGERS = 0.1
 """Cosine similarity of embeddings below which two sights are of different people."""
 _VELOCITY_FRAMES = 5
@@ -64,7 +58,7 @@ class _Draft:
         ahead = frame - self.frames[-1]
         if past == 0 or ahead > 2 * _VELOCITY_FRAMES:
             return last
-        step = (_centres(last[None]) - _centres(self.faces[early].box_xyxy[None]))[0] / past
+        step = (centres(last[None]) - centres(self.faces[early].box_xyxy[None]))[0] / past
         return np.asarray(last + np.tile(step, 2) * ahead, np.float32)
 
 
@@ -124,7 +118,7 @@ def _partners(alive: Sequence[_Draft], faces: Sequence[Face], frame: int) -> lis
     expected = np.stack([draft.expected(frame) for draft in alive])
     boxes = np.stack([face.box_xyxy for face in faces])
     gaps = np.array([frame - draft.frames[-1] for draft in alive])
-    scores = np.maximum(overlaps(boxes, expected), _nearness(boxes, expected))
+    scores = np.maximum(overlaps(boxes, expected), nearness(boxes, expected))
     # A track without a gap stands before one that might come back.
     scores = np.where(gaps[None] > 1, scores * _COME_BACK, scores)
     for i, face in enumerate(faces):
@@ -135,34 +129,6 @@ def _partners(alive: Sequence[_Draft], faces: Sequence[Face], frame: int) -> lis
             if mean is not None and float(mean @ face.embedding) < _STRANGERS:
                 scores[i, j] = 0.0
     return [int(place) for place in pair(scores, SAME_PLACE * _COME_BACK)]
-
-
-def _nearness(
-    boxes_xyxy: NDArray[np.float32], expected_xyxy: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """[n, m] how near boxes are: enough to belong together up to a distance, 0 from there on.
-
-    Small faces leave their box from frame to frame; what tells them then is how near they are.
-    """
-    sizes, others = _sizes(boxes_xyxy), _sizes(expected_xyxy)
-    apart = np.linalg.norm(_centres(boxes_xyxy)[:, None] - _centres(expected_xyxy)[None], axis=2)
-    mean = (sizes[:, None] + others[None]) / 2
-    growth = np.maximum(sizes[:, None], others[None]) / np.maximum(
-        np.minimum(sizes[:, None], others[None]), 1e-6
-    )
-    share = apart / (_NEAR * np.maximum(mean, 1e-6))
-    near = _SAME_CENTRE - (_SAME_CENTRE - SAME_PLACE) * share
-    fits = (apart <= _NEAR * mean) & (growth <= _GROWTH)
-    return np.asarray(np.where(fits, near, 0.0), np.float32)
-
-
-def _centres(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    return np.asarray((boxes_xyxy[:, :2] + boxes_xyxy[:, 2:]) / 2, np.float32)
-
-
-def _sizes(boxes_xyxy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[n] longer sides."""
-    return np.asarray((boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).max(axis=1), np.float32)
 
 
 def _arrays(draft: _Draft) -> dict[str, Any]:

@@ -58,7 +58,8 @@ class FrameProcessor(Protocol):
     `between` where it makes frames (`FrameMaker`). With `lead_in` and `lead_out` it asks to see so
     many frames before and after those that it edits: `process` then gets them in front of and
     behind the others, marked as `lead`, as the processor before it gave them. At the ends of the
-    video there are fewer. What comes out must not depend on more frames than that.
+    video there are fewer. What comes out must not depend on more frames than that. Where its class
+    says `needs_pictures = False`, only their faces are right, which saves a copy of each picture.
     """
 
     name: ClassVar[str]

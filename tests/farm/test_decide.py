@@ -12,6 +12,7 @@ import pytest
 
 from farm.decide import FaceDecision, check_processors, decide, licence_notes, upright_size
 from farm.errors import InputError, ModelError, SettingsError
+from farm.face_settings import AnalysisSettings
 from farm.media.index import build_index
 from farm.models.catalogue import ModelKind
 from farm.models.hashes import sha256_of
@@ -65,6 +66,7 @@ def decided(clip: Path, tmp_path: Path) -> Decide:
         sources: tuple[Path, ...] = (),
         without: str = "",
         searched: list[int] | None = None,
+        analysis: AnalysisSettings | None = None,
         **changes: Any,
     ) -> FaceDecision:
         store = ModelStore(
@@ -75,7 +77,8 @@ def decided(clip: Path, tmp_path: Path) -> Decide:
         )
         settings = ProcessorSettings(names=names, **({"detector": "scrfd"} | changes))
         report = ([] if searched is None else searched).append
-        return decide(settings, sources, store, "cpu", 1, build_index(target), report)
+        index, asked = build_index(target), analysis or AnalysisSettings()
+        return decide(settings, sources, store, "cpu", 1, index, report, analysis=asked)
 
     return call
 
@@ -166,6 +169,31 @@ def test_a_detector_that_is_not_fit_for_privacy_is_said(decided: Decide) -> None
     decision = decided("face_anonymizer", detector="cascade")
     assert (decision.detector, decision.provider) == ("cascade", "none")
     assert "not for privacy" in decision.notes[0].replace("\n", " ")
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "covered", "filled"),
+    [
+        (("face_anonymizer",), {}, 5, None),
+        (("debug_overlay",), {}, 0, None),
+        (("face_anonymizer",), {"fill_gaps": 0}, 0, None),
+        (("face_anonymizer",), {"fill_gaps": 9}, 0, 9),
+        (("face_anonymizer",), {"detect_every": 3}, 0, 5),
+        (("debug_overlay",), {"detect_every": 3}, 0, 0),
+    ],
+)
+def test_short_gaps_are_covered_where_faces_must_not_be_seen(
+    decided: Decide,
+    names: tuple[str, ...],
+    changes: dict[str, int],
+    covered: int,
+    filled: int | None,
+) -> None:
+    decision = decided(*names, many_faces=True, analysis=AnalysisSettings(**changes))
+    assert decision.job.cover_gaps == covered
+    analysis = decision.job.analysis
+    assert (None if analysis is None else analysis.fill_gaps) == filled
+    assert any("are covered there too" in note for note in decision.notes) == bool(covered)
 
 
 def test_a_source_without_a_face_is_refused(decided: Decide, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from farm.processors.face_swapper import FaceSwapper
 from farm.render import ChunkRenderer
 from farm.report import FlickerReport
 from farm.settings import ProcessorSettings
+from scheduler.chunks import Lead
 from tests.faces.moving import swaying, textured_pictures
 from tests.model_maker import (
     COLOURS_BGR,
@@ -73,7 +74,8 @@ def rendered(
     clip: Path, folder: Path, faces: FaceJob, seconds: float
 ) -> tuple[list[str], FlickerReport | None, int]:
     """Hashes of all frames, the flicker, and the number of chunks."""
-    job = job_for(clip, folder, chunk_seconds=seconds, faces=faces)
+    lead = Lead(before=faces.cover_gaps, after=faces.cover_gaps)
+    job = job_for(clip, folder, chunk_seconds=seconds, lead=lead, faces=faces)
     blocks = blocks_of(job)
     renderer = ChunkRenderer(job.setup)
     tasks = [task_of(job, i) for i in range(len(job.chunks))]
@@ -131,6 +133,16 @@ def test_default_settings_do_not_flicker_at_the_borders_of_chunks(
     total = cut.inside * cut.inside_pairs + cut.borders * cut.border_pairs
     assert total == pytest.approx(whole.inside * whole.inside_pairs, abs=0.01)
     assert not cut.raised
+
+
+def test_flicker_is_measured_where_processors_see_frames_around_their_own(
+    clip: Path, tmp_path: Path, models: tuple[tuple[str, Path], ...]
+) -> None:
+    faces = job_of(models, "face_swapper", paste=PasteSettings())
+    alone = rendered(clip, tmp_path / "alone", faces, CUT_S)
+    around = rendered(clip, tmp_path / "around", replace(faces, cover_gaps=2), CUT_S)
+    assert alone[1] is not None
+    assert around == alone
 
 
 def test_a_processor_that_works_anew_in_each_chunk_is_caught(

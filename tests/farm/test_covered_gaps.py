@@ -1,0 +1,71 @@
+"""Anonymising covers a face that is lost for a few frames, however the video is cut."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from farm.media.chunk_decode import decode_packets
+from farm.media.chunk_file import read_header, read_packets
+from farm.settings import ProcessorSettings
+from scheduler.chunks import Lead
+from tests.faces.moving import Place, textured_pictures, write_clip
+from tests.media.retimed_case import render_chunks
+from tests.model_maker import make_scrfd
+from tests.rendering import ONE_FRAME_S, face_job, job_for
+
+FRAMES = 24
+LOST = range(9, 12)
+LONG_LOST = range(14, 20)
+"""Longer than what is covered here."""
+MOST = 4
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Somebody who is away twice."""
+    folder = tmp_path_factory.mktemp("gaps")
+
+    def place(frame: int) -> Place | None:
+        return None if frame in LOST or frame in LONG_LOST else (60 + frame, 40, 60)
+
+    make_scrfd(folder / "scrfd.onnx", batch=True)
+    write_clip(folder / "clip.mkv", textured_pictures(FRAMES, {"magenta": place}))
+    return folder / "clip.mkv"
+
+
+def _shown(clip: Path, work: Path, gaps: int, chunk_seconds: float) -> list[str]:
+    settings = ProcessorSettings(names=("face_anonymizer",), detector="scrfd")
+    faces = face_job(settings, (("detector", clip.with_name("scrfd.onnx")),))
+    job = job_for(
+        clip,
+        work,
+        chunk_seconds=chunk_seconds,
+        lead=Lead(before=gaps, after=gaps),
+        faces=replace(faces, cover_gaps=gaps),
+    )
+    render_chunks(job)
+    return [
+        hashlib.md5(frame.to_ndarray(format="bgr24").tobytes()).hexdigest()
+        for path in sorted(work.glob("*.chunk"))
+        for frame in decode_packets(read_packets(path), read_header(path))
+    ]
+
+
+def test_frames_of_a_short_gap_are_covered_and_no_others(clip: Path, tmp_path: Path) -> None:
+    without = _shown(clip, tmp_path / "without", 0, 100)
+    covered = _shown(clip, tmp_path / "with", MOST, 100)
+    changed = np.flatnonzero([a != b for a, b in zip(without, covered, strict=True)])
+    assert changed.tolist() == list(LOST)
+
+
+def test_one_chunk_and_many_cover_the_same(clip: Path, tmp_path: Path) -> None:
+    shown = [
+        _shown(clip, tmp_path / str(number), MOST, chunk_seconds)
+        for number, chunk_seconds in enumerate((100.0, 0.2, ONE_FRAME_S))
+    ]
+    assert shown[0] == shown[1] == shown[2]
