@@ -8,7 +8,6 @@ Not for: deciding who is in a picture.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,6 +31,7 @@ from farm.models.session import (
     open_session,
 )
 from farm.models.store import ModelStore
+from farm.node.processor import usable_cores
 from farm.settings import RenderSettings
 
 EVERY_S = 2.0
@@ -201,6 +201,6 @@ def _open(settings: RenderSettings) -> ContentClassifier:
     )
     model = store.find("classifier")
     provider = choose_provider(settings.execution_provider)
-    threads = settings.execution_threads or execution_threads(provider, os.cpu_count() or 1)
+    threads = settings.execution_threads or execution_threads(provider, usable_cores())
     session = open_session(model.path, SessionSettings(provider=provider, threads=threads))
     return ContentClassifier(session, str(model.path))

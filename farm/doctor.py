@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import platform
 import shutil
 import subprocess
@@ -26,6 +25,8 @@ from farm.environment import (
     installed_versions,
 )
 from farm.errors import FarmError
+from farm.node.examine import usable_memory_bytes
+from farm.node.processor import usable_cores
 from farm.summary import size
 
 _PYTHON = (3, 11)
@@ -221,11 +222,9 @@ def _encoders() -> Iterable[Finding]:
 
 def _machine() -> Iterable[Finding]:
     """Cores, memory and disk."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Finding(section="machine", name="cores", state=State.OK, value=str(cores))
-    memory = _memory_bytes()
-    if memory is not None:
-        yield Finding(section="machine", name="memory", state=State.OK, value=size(memory))
+    yield Finding(section="machine", name="cores", state=State.OK, value=str(usable_cores()))
+    memory = size(usable_memory_bytes())
+    yield Finding(section="machine", name="memory", state=State.OK, value=memory)
     free = shutil.disk_usage(Path.cwd()).free
     enough = free >= _LEAST_FREE_BYTES
     yield Finding(
@@ -235,19 +234,6 @@ def _machine() -> Iterable[Finding]:
         value=f"{size(free)} free in {Path.cwd()}",
         mend="" if enough else "free some space, or work in another folder",
     )
-
-
-def _memory_bytes() -> int | None:
-    """Memory that this process may use: the machine's, or less where its group is limited."""
-    try:
-        total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    try:
-        limit = Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii").strip()
-    except OSError:
-        return total
-    return min(total, int(limit)) if limit.isdigit() else total
 
 
 def _gpus() -> Iterable[Finding]:

@@ -7,8 +7,6 @@ again. Not for: videos (`farm.decide`, `farm.process`).
 
 from __future__ import annotations
 
-import hashlib
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -32,7 +30,9 @@ from farm.marks.still import write_marked_still
 from farm.media.frame import EditableFrame
 from farm.media.still import losses, read_still
 from farm.media.stream import ColorTags
+from farm.meters import peak_memory_bytes
 from farm.models.catalogue import ModelKind, of_kind
+from farm.models.hashes import sha256_of
 from farm.models.session import (
     PROVIDERS,
     SessionSettings,
@@ -40,6 +40,7 @@ from farm.models.session import (
     execution_threads,
 )
 from farm.models.store import ModelFile, ModelStore
+from farm.node.processor import usable_cores
 from farm.observer import RenderObserver
 from farm.process import open_recogniser
 from farm.processors.base import FaceFrame, ProcessorContext
@@ -125,9 +126,9 @@ class ImageRenderer:
             detector=work.detector_name,
             stage_s=clock.seconds,
             fps=1 / total_s if total_s > 0 else 0.0,
-            peak_memory_bytes=_peak_memory_bytes(),
-            input_sha256=_sha256(settings.target),
-            output_sha256=_sha256(settings.output),
+            peak_memory_bytes=peak_memory_bytes(),
+            input_sha256=sha256_of(settings.target),
+            output_sha256=sha256_of(settings.output),
             model_sha256={file.name: file.sha256 for file in work.model_files()},
             model_licence={file.name: file.licence for file in work.model_files()},
             private=work.private,
@@ -157,8 +158,7 @@ class _FaceWork:
             ),
         )
         provider = choose_provider(settings.execution_provider)
-        cores = os.cpu_count() or 1
-        threads = settings.execution_threads or execution_threads(provider, cores)
+        threads = settings.execution_threads or execution_threads(provider, usable_cores())
         self.sessions = SessionSettings(provider=provider, threads=threads)
         self._detector = self._load_detector() if self._processors else None
         self._recogniser: Recogniser | None = None
@@ -308,19 +308,3 @@ class _StageClock:
         """Wall-clock seconds so far, which become the total."""
         self.seconds[Stage.TOTAL.value] = time.monotonic() - self._began_s
         return self.seconds[Stage.TOTAL.value]
-
-
-def _sha256(path: Path) -> str:
-    """Hash of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _peak_memory_bytes() -> int:
-    """The largest resident size of this process so far; 0 where the system does not say."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-    except OSError:
-        return 0
-    peak = next((line for line in status.splitlines() if line.startswith("VmHWM:")), "VmHWM: 0")
-    return int(peak.split()[1]) * 1024

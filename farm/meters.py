@@ -43,6 +43,12 @@ def device_load() -> DeviceLoad | None:
     )
 
 
+def peak_memory_bytes() -> int:
+    """Return the largest resident size of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1024 if _KIB_IS_UNIT else 1)
+
+
 class ProcessMeter:
     """Processor time and memory of this process, between one chunk and the next."""
 
@@ -52,8 +58,7 @@ class ProcessMeter:
 
     def take(self) -> tuple[float, int]:
         """Processor seconds since the last call, and the largest resident size so far in bytes."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with self._lock:
             now = time.process_time()
             used, self._cpu_s = now - self._cpu_s, now
-        return used, peak * (1024 if _KIB_IS_UNIT else 1)
+        return used, peak_memory_bytes()

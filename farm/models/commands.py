@@ -5,7 +5,6 @@ Not for: reading options or writing results (`cli.py`).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,7 @@ from farm.models.inventory import (
 )
 from farm.models.session import choose_provider
 from farm.models.store import ModelStore
+from farm.node.processor import usable_cores
 from farm.options import Option
 
 ModelsDir = Annotated[
@@ -129,7 +129,7 @@ def optimize_model(
         precision=Precision(precision),
         output=output,
         calibrate=tuple(calibrate),
-        threads=execution_threads or os.cpu_count() or 1,
+        threads=execution_threads or usable_cores(),
         provider=choose_provider(execution_provider),
         overwrite=overwrite,
     )

@@ -5,18 +5,28 @@ Not for: GPUs (`farm.node.gpus`) or what works on a node (`farm.node.examine`).
 
 from __future__ import annotations
 
+import math
 import os
 import platform
+from contextlib import suppress
 from pathlib import Path
 
 _INFO = Path("/proc/cpuinfo")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores(quota: Path = _QUOTA) -> int:
+    """Return how many cores this process may use: those it is bound to, or its container's share.
+
+    Args:
+        quota: Where Linux says how many microseconds of each period a container may compute.
+    """
+    bound = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # No container, or one without a limit.
+        allowed, period = quota.read_text(encoding="ascii").split()
+        return max(1, min(cores, math.ceil(int(allowed) / int(period))))
+    return cores
 
 
 def processor_name(info: Path = _INFO) -> str:

@@ -19,3 +19,10 @@ def test_a_system_that_says_nothing_has_a_name_all_the_same(tmp_path: Path) -> N
     assert processor_name(tmp_path / "none")
     assert not has_instructions("vnni", tmp_path / "none")
     assert usable_cores() >= 1
+
+
+def test_the_share_of_a_container_counts_as_its_cores(tmp_path: Path) -> None:
+    quota, cores = tmp_path / "cpu.max", usable_cores(tmp_path / "none")
+    for text, expected in (("50000 100000", 1), ("max 100000", cores), ("9900000 100000", cores)):
+        quota.write_text(text)
+        assert usable_cores(quota) == expected
