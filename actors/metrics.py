@@ -6,7 +6,7 @@ the report of a job, which has its own numbers (`cluster.tally`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ray.util.metrics import Counter, Gauge, Histogram
@@ -29,6 +29,24 @@ GAUGES = {
     "facefarm_gpu_memory_bytes": "Memory in use on a worker's GPUs.",
 }
 CHUNK_SECONDS = "facefarm_chunk_seconds"
+
+
+ATTEMPTS = "facefarm_attempts_total"
+
+
+class AttemptMetrics:
+    """How attempts at chunks end, counted by the driver."""
+
+    def __init__(self, make: Callable[..., Any] | None = None) -> None:
+        """Make the counter; `make` is its class, None takes Ray's."""
+        self._counter = (make or Counter)(
+            ATTEMPTS, description="Attempts at chunks that ended.", tag_keys=("outcome",)
+        )
+
+    def note(self, outcome: str) -> None:
+        """Count an attempt that has ended (`done`, `lost`, `failed`, ...)."""
+        if outcome != "sent":
+            self._counter.inc(1, tags={"outcome": outcome})
 
 
 class WorkerMetrics:

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import ray
 
+from actors.metrics import AttemptMetrics
 from actors.nodes import store_bytes
 from actors.shipping import PacketShipper
 from cluster.analysis import AnalysisPlan, make_table
@@ -284,12 +285,14 @@ class VideoJob(ABC, Generic[Outcome]):
             Whether all were done.
         """
         folder = setup.chunk_dir
-        board = WorkerBoard(self._observer)
+        board, ended = WorkerBoard(self._observer), AttemptMetrics()
 
         def noted(note: AttemptNote) -> None:
             board.note(note)
             if setup.analyse:
                 return
+            self._tally.book.note(note, time.monotonic())
+            ended.note(note.outcome)
             self._ledger.note(note)
             if note.outcome not in ("sent", "done"):
                 (folder / attempt_name(note.chunk_index, note.token)).unlink(missing_ok=True)

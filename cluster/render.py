@@ -36,6 +36,7 @@ from farm.report import RenderReport, Stage
 from farm.settings import EncodeOn, EncoderSettings, RenderSettings
 from farm.stop import StopRequest
 from farm.who import cast, gap_notes, landmark_notes
+from scheduler.attempt_book import AttemptBook
 
 
 def render_video(
@@ -220,8 +221,13 @@ class _Render(VideoJob[RenderReport]):
             self._refuse(plan)
             finisher.chunk_done(result.chunk_index)
 
-        finished = self._work(plan, setup, todo, plan.frames, done, rows)
-        self._tally.render_s += time.monotonic() - began
+        self._tally.book = AttemptBook(began, plan.workers.workers)
+        try:
+            finished = self._work(plan, setup, todo, plan.frames, done, rows)
+        finally:
+            ended = time.monotonic()
+            self._tally.render_s += ended - began
+            self._tally.worker_time = self._tally.book.worker_time(ended)
         if not finished:
             kept = len(self._finished(plan, folder))
             raise Interrupted(f"{kept} of {len(plan.chunks)} chunks are finished and kept")

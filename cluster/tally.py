@@ -22,7 +22,8 @@ from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
-from farm.report import ChunkReport, Damage, Gap, RenderReport, Stage, WorkerReport
+from farm.report import ChunkReport, Damage, Gap, RenderReport, Stage, WorkerReport, WorkerTime
+from scheduler.attempt_book import AttemptBook
 from scheduler.chunks import Chunk
 
 _WORKER_STAGES = (Stage.FETCH, Stage.DECODE, Stage.DETECT, Stage.PROCESS, Stage.ENCODE)
@@ -49,6 +50,8 @@ class Tally:
         self._sources = self._frames_seen = ContentScore()
         self.gaps: tuple[Gap, ...] = ()
         """Stretches in which somebody vanishes and returns."""
+        self.book = AttemptBook()
+        self.worker_time = WorkerTime()
         self._chunk_reports: list[ChunkReport] = []
         self._flicker: dict[int, ChunkFlicker] = {}
         """By chunk."""
@@ -94,7 +97,8 @@ class Tally:
 
     def add(self, worker: int, result: ChunkResult, frame_start: int = 0) -> None:
         """Count a chunk that a worker has finished, whose first output frame is `frame_start`."""
-        self._chunk_reports.append(chunk_report(f"worker-{worker}", result, frame_start))
+        tries = max(1, self.book.tries(result.chunk_index))
+        self._chunk_reports.append(chunk_report(f"worker-{worker}", result, frame_start, tries))
         self._faces += result.faces
         self._frames_without_face += result.frames_without_face
         self._corrupt += result.corrupt
@@ -182,8 +186,14 @@ class Tally:
             workers=self._workers,
             chunk_reports=since_begin(self._chunk_reports),
             private=plan.faces.private,
+            lost_attempts=self.book.faults,
+            worker_time=self.worker_time,
             bottleneck=name_bottleneck(
-                self.stage_s, self.render_s, max(1, len(self._workers)), plan.encoder.encoder
+                self.stage_s,
+                self.render_s,
+                plan.workers.workers,
+                plan.encoder.encoder,
+                self.worker_time,
             ),
             flicker=report_of(self._flicker[chunk] for chunk in sorted(self._flicker)),
             damage=(*plan.frames.damage, *self._damage(plan)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from farm.report import Stage
+from farm.report import Stage, WorkerTime
 
 _NAMES = {
     "decoding": (Stage.DECODE,),
@@ -29,6 +29,9 @@ _AROUND = (
     Stage.VERIFY,
 )
 """Stages before and after rendering."""
+_LOST = "lost with attempts that came to nothing"
+_WORTH_SAYING = 0.1
+"""Share of the workers' time from which something else than work is named."""
 _IDLE = 0.5
 """Share of its time below which even the busiest stage waits for something else."""
 
@@ -41,15 +44,20 @@ def busiest_stage(stage_s: Mapping[str, float]) -> str:
 
 
 def name_bottleneck(
-    stage_s: Mapping[str, float], render_s: float, workers: int, encoder: str
+    stage_s: Mapping[str, float],
+    render_s: float,
+    workers: int,
+    encoder: str,
+    time: WorkerTime | None = None,
 ) -> str:
     """One line for the summary and the report; empty where nothing was rendered.
 
     Args:
         stage_s: Seconds by `Stage`, those of workers added up over all.
         render_s: Wall clock of rendering chunks.
-        workers: How many there were.
+        workers: How many were planned.
         encoder: The one that was used.
+        time: Where the time of the workers' places went, where it is known.
     """
     total_s = stage_s.get(Stage.TOTAL, 0.0)
     around_s = total_s - render_s
@@ -63,13 +71,28 @@ def name_bottleneck(
     if not name or render_s <= 0:
         return ""
     busy = sum(stage_s.get(stage, 0.0) for stage in _NAMES[name])
-    share = min(1.0, busy / (render_s * workers))
+    places_s = (time.places_s if time else 0.0) or render_s * workers
+    share = min(1.0, busy / places_s)
+    other, lost = _other_times(stage_s, time, places_s), (time.lost_s if time else 0.0) / places_s
     if share < _IDLE:
-        return (
-            f"no stage was busy for more than {share:.0%} of the time: the processors were taken by"
-            " other work, or packets came late"
-        )
+        why = other or "the processors were taken by other work"
+        return f"no stage was busy for more than {share:.0%} of the workers' time: {why}"
     advice = _HELP[name]
     if name == "encoding" and encoder.rpartition("_")[2] in ("nvenc", "amf", "qsv"):
         advice = "a faster --preset or more machines help"
-    return f"bound by {name}: busy for {share:.0%} of the time; {advice}"
+    said = f"bound by {name}: busy for {share:.0%} of the time; {advice}"
+    if lost >= _WORTH_SAYING:
+        said += f"; {lost:.0%} of the workers' time was {_LOST}"
+    return said
+
+
+def _other_times(stage_s: Mapping[str, float], time: WorkerTime | None, places_s: float) -> str:
+    """What else took the workers' time, the largest part first; empty where nothing did."""
+    parts = [(stage_s.get(Stage.FETCH, 0.0), "went by waiting for packets")]
+    if time is not None:
+        parts += [
+            (time.lost_s, f"was {_LOST}"),
+            (time.starting_s, "went by until they had started"),
+        ]
+    found = sorted(((s / places_s, what) for s, what in parts), reverse=True)
+    return " and ".join(f"{s:.0%} of it {what}" for s, what in found if s >= _WORTH_SAYING)

@@ -12,7 +12,9 @@ from farm.chunk_task import ChunkResult
 from farm.report import ChunkReport, StageTime
 
 
-def chunk_report(worker: str, result: ChunkResult, frame_start: int) -> ChunkReport:
+def chunk_report(
+    worker: str, result: ChunkResult, frame_start: int, attempts: int = 1
+) -> ChunkReport:
     """The report of one chunk; its times are still seconds since 1970."""
     load = result.load
     return ChunkReport(
@@ -21,6 +23,7 @@ def chunk_report(worker: str, result: ChunkResult, frame_start: int) -> ChunkRep
         frame_start=frame_start,
         frames=result.frames,
         faces=result.faces,
+        attempts=attempts,
         bytes=result.bytes,
         cpu_s=round(result.cpu_s, 3),
         peak_memory_bytes=result.peak_memory_bytes,

@@ -92,9 +92,36 @@ class ChunkReport:
     """Largest resident size of the worker so far."""
     stages: dict[str, StageTime]
     """By name: fetch, decode, process, encode, store."""
+    attempts: int = 1
+    """How often it was sent to a worker."""
     device_use: float | None = None
     """Share of the time in which a GPU of the worker was busy; None without one."""
     device_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostAttempt:
+    """An attempt at a chunk that had to be repeated."""
+
+    chunk_index: int
+    worker: str
+    node: str
+    outcome: str
+    """`lost` or `stopped` with its worker, `failed`, or what the decoder asked for."""
+    seconds: float
+    """Of its worker that it took."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerTime:
+    """Where the time of the workers' places went, beside rendering."""
+
+    places_s: float = 0.0
+    """Wall clock of rendering, added up over the places of workers."""
+    starting_s: float = 0.0
+    """Until they were given their first chunks."""
+    lost_s: float = 0.0
+    """In attempts that came to nothing, and until somebody took the place of a lost worker."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +173,9 @@ class RenderReport:
     """Of the chunks that this run rendered."""
     private: bool
     """Whether faces were to be hidden: then nothing may show what they were."""
+    lost_attempts: tuple[LostAttempt, ...] = ()
+    """Attempts that had to be repeated, in order."""
+    worker_time: WorkerTime = field(default_factory=WorkerTime)
     bottleneck: str = ""
     """What held the render up, and what would help."""
     flicker: FlickerReport | None = None

@@ -5,7 +5,14 @@ import re
 from pathlib import Path
 from typing import Any, ClassVar
 
-from actors.metrics import CHUNK_SECONDS, COUNTERS, GAUGES, WorkerMetrics
+from actors.metrics import (
+    ATTEMPTS,
+    CHUNK_SECONDS,
+    COUNTERS,
+    GAUGES,
+    AttemptMetrics,
+    WorkerMetrics,
+)
 from farm.chunk_task import ChunkResult
 from farm.meters import DeviceLoad
 from farm.spans import StageSpan
@@ -58,6 +65,15 @@ def test_a_finished_chunk_is_counted_by_stage() -> None:
     assert values[CHUNK_SECONDS, "cuda"] == 5
 
 
+def test_ends_of_attempts_are_counted_by_outcome() -> None:
+    Fake.values = {}
+    metrics = AttemptMetrics(Fake)
+    for outcome in ("sent", "done", "sent", "lost", "sent", "done"):
+        metrics.note(outcome)
+    values: dict[Any, float] = dict(Fake.values)
+    assert values == {(ATTEMPTS, "done"): 2, (ATTEMPTS, "lost"): 1}
+
+
 def test_names_follow_the_conventions_of_prometheus() -> None:
     assert all(re.fullmatch(r"facefarm_[a-z_]+_total", name) for name in COUNTERS)
     assert all(name.endswith(("_bytes", "_ratio")) for name in GAUGES)
@@ -67,5 +83,5 @@ def test_the_dashboard_draws_every_metric_and_no_other() -> None:
     dashboard = json.loads(DASHBOARD.read_text())
     expressions = " ".join(t["expr"] for p in dashboard["panels"] for t in p["targets"])
     drawn = set(re.findall(r"ray_(facefarm_\w+)", expressions))
-    assert drawn == {*COUNTERS, *GAUGES, f"{CHUNK_SECONDS}_bucket"}
+    assert drawn == {*COUNTERS, *GAUGES, ATTEMPTS, f"{CHUNK_SECONDS}_bucket"}
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])

@@ -10,6 +10,8 @@ from farm.media.chunk_file import ChunkHeader
 from farm.media.final import FinishReport
 from farm.observer import NullObserver
 from farm.report import RenderReport, Stage
+from scheduler.attempt_book import AttemptBook
+from scheduler.ledger_records import AttemptNote
 from tests.cluster.test_plan import plan
 from tests.media_maker import Studio
 
@@ -113,3 +115,22 @@ def test_the_seconds_of_a_stage_add_up_and_an_error_counts_too() -> None:
         with tally.stage(Stage.INDEX):
             pass
     assert tally.stage_s[Stage.INDEX] > 0
+
+
+def test_attempts_that_had_to_be_repeated_are_reported_with_their_chunk(
+    media_studio: Studio,
+) -> None:
+    tally = Tally(NullObserver())
+    tally.book = AttemptBook(0.0, 1)
+    for token, outcome, now_s in ((1, "sent", 0.0), (1, "failed", 4.0), (2, "sent", 4.0)):
+        note = AttemptNote(token=token, chunk_index=1, worker=0, node="here", outcome=outcome)
+        tally.book.note(note, now_s)
+    tally.add(0, result(1, 15))
+    tally.worker_time = tally.book.worker_time(8.0)
+    tally.render_s = 8.0
+    found = report(tally, media_studio)
+    assert [chunk.attempts for chunk in found.chunk_reports] == [2]
+    assert [(a.chunk_index, a.outcome, a.seconds) for a in found.lost_attempts] == [
+        (1, "failed", 4.0)
+    ]
+    assert "50% of it was lost with attempts that came to nothing" in found.bottleneck

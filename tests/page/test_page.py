@@ -12,7 +12,7 @@ from farm.manifest import build_manifest, manifest_path, write_manifest
 from farm.page.charts import faces_over_clip, frames_per_second, timeline
 from farm.page.page import _pictures, page_path, read_manifest_of, write_page
 from farm.page.pictures import keyframe_times, quality_jump, strips
-from farm.report import ChunkReport, StageTime
+from farm.report import ChunkReport, LostAttempt, StageTime, WorkerTime
 from farm.settings import ProcessorSettings, RenderSettings
 from tests.farm.reports import make_report
 from tests.media_maker import Studio
@@ -50,6 +50,12 @@ def manifest_of(source: Path, output: Path, names: tuple[str, ...]) -> dict[str,
         chunk_reports=CHUNKS,
         private="face_anonymizer" in names,
         bottleneck="bound by <faces>",
+        lost_attempts=(
+            LostAttempt(
+                chunk_index=1, worker="worker-7", node="n", outcome="false_keyframe", seconds=2.5
+            ),
+        ),
+        worker_time=WorkerTime(places_s=10.0, lost_s=4.5),
     )
     return build_manifest(settings, report, created=datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -61,7 +67,15 @@ def test_the_page_of_a_render_shows_all_and_loads_nothing(
     manifest = manifest_of(source, source, ("face_swapper",))
     write_page(manifest, tmp_path / "page.html")
     text = (tmp_path / "page.html").read_text()
-    for said in ("bound by &lt;faces&gt;", "worker-1", "<svg", "chunk 00002, encode", "Notes"):
+    for said in (
+        "bound by &lt;faces&gt;",
+        "worker-1",
+        "<svg",
+        "chunk 00002, encode",
+        "Notes",
+        "false keyframe",
+        "4.50 s of 10.00 s",
+    ):
         assert said in text
     assert text.count("data:image/jpeg;base64,") == 12
     for loading in ("http://", "https://", "<script", "url("):
