@@ -83,6 +83,7 @@ def finish_request(
         encode_on=plan.encoding.encode_on,
         keep_audio=settings.keep_audio,
         private=plan.faces.private,
+        dynamic_hdr=plan.dynamic_hdr,
         crop=None if plan.reshape.size else plan.index.crop,
         copies=_copies(settings, plan),
         strip_metadata=settings.strip_metadata,

@@ -18,6 +18,7 @@ from farm.errors import ProviderError, SettingsError
 from farm.faces.table import ClipFacts, FaceTable
 from farm.faces.table_file import TableDocument, table_text
 from farm.job_folder import fingerprint
+from farm.media.dynamic_hdr import DynamicHdr, dynamic_hdr
 from farm.media.encoders import EncoderChoice, intermediate_encoder
 from farm.media.index import VideoIndex
 from farm.media.listing import FrameListing
@@ -83,6 +84,12 @@ class JobPlan:
         """The encoder of the chunks."""
         on_final = self.encoding.encode_on is EncodeOn.FINAL
         return intermediate_encoder(self.output) if on_final else self.encoder
+
+    @property
+    def dynamic_hdr(self) -> DynamicHdr | None:
+        """Metadata of each picture that the output keeps."""
+        frames, codec = self.frames, self.encoder.codec
+        return dynamic_hdr(self.index, frames.packets, frames.output, self.reshape, codec)
 
     @property
     def nodes(self) -> frozenset[str]:

@@ -31,6 +31,7 @@ from farm.media.containers import (
     without_unheld_data,
 )
 from farm.media.crop import CropTag, add_crop
+from farm.media.dynamic_hdr import DynamicHdr, carrier
 from farm.media.encoders import EncoderChoice
 from farm.media.ffmpeg import find_ffmpeg
 from farm.media.final_encode import WholeOrder, encode_whole
@@ -81,6 +82,8 @@ class FinishRequest:
     keep_audio: bool = True
     video_only: bool = False
     """Whether the frames are a stretch (a preview) that the source's other streams do not fit."""
+    dynamic_hdr: DynamicHdr | None = None
+    """Metadata of each picture that is carried over from the source."""
     crop: CropTag | None = None
     """The part of the picture that players are told to show."""
     private: bool = False
@@ -283,6 +286,7 @@ def _joined(
         stream=request.stream,
         times=times,
         shift=shift,
+        edit=carrier(request.dynamic_hdr),
     )
     if request.crop is not None and writes_crop(rules, binary):
         add_crop(target, request.crop, (request.stream.width, request.stream.height))

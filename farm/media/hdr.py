@@ -1,7 +1,7 @@
 """Static HDR metadata of a stream: the mastering display and the content light level.
 
-Dynamic metadata (HDR10+, Dolby Vision) is only noticed, so that its loss can be said. Not for: tone
-maps (`farm.media.tone`).
+Dynamic metadata (HDR10+, Dolby Vision) is only noticed here, so that its loss can be said. Not for:
+carrying it over (`farm.media.dynamic_hdr`) or tone maps (`farm.media.tone`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ _DYNAMIC = {
     Type.DOVI_RPU_BUFFER: "Dolby Vision",
     Type.DOVI_METADATA: "Dolby Vision",
 }
+CARRIED = frozenset({"HDR10+", "HDR Vivid"})
+"""Kinds of metadata of each picture that are carried from HEVC to HEVC."""
 STATIC_HDR_ENCODERS = frozenset({"libx264", "libx264rgb", "libx265", "libsvtav1"})
 """Encoders that are told mastering display and content light."""
 
@@ -70,18 +72,30 @@ def read_hdr(frame: VideoFrame) -> HdrMetadata | None:
     return HdrMetadata(mastering_display=display, content_light=light, dynamic=tuple(dynamic))
 
 
-def hdr_notes(hdr: HdrMetadata | None, encoder: str) -> tuple[str, ...]:
-    """What an encoder leaves out of the HDR metadata of a source."""
+def hdr_notes(hdr: HdrMetadata | None, encoder: str, *, carried: bool = False) -> tuple[str, ...]:
+    """What is left out of the HDR metadata of a source.
+
+    Args:
+        hdr: Of the source.
+        encoder: Of the output.
+        carried: Whether the kinds that can be are carried over picture by picture.
+    """
     if hdr is None:
         return ()
     notes = [
-        f"{name}: its metadata of each picture is left out, no encoder here writes it; "
+        f"{name}: its metadata of each picture is left out{_instead(name)}; "
         "what describes the whole video stays"
         for name in hdr.dynamic
+        if not (carried and name in CARRIED)
     ]
     if (hdr.mastering_display or hdr.content_light) and encoder not in STATIC_HDR_ENCODERS:
         notes.append(f"{encoder} does not write the mastering display of the source; libx265 does")
     return tuple(notes)
+
+
+def _instead(name: str) -> str:
+    """What would keep it."""
+    return " (from HEVC to libx265, unscaled, it is kept)" if name in CARRIED else ""
 
 
 def _mastering_display(values: tuple[int, ...]) -> str:

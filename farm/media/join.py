@@ -7,8 +7,8 @@ colour of every codec that the farm encodes. Not for: the other streams (`farm.m
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,9 @@ from farm.media.encoders import EncoderChoice
 from farm.media.restamp import PacketTimes, restamp
 from farm.media.stream import StreamParameters
 from farm.media.timing import FrameTimes
+
+EditPacket = Callable[[int, bytes], bytes]
+"""Gets the output frame that a packet shows, and its bytes; returns other bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ def join_chunks(
     stream: StreamParameters,
     times: FrameTimes,
     shift: Fraction = Fraction(0),
+    edit: EditPacket | None = None,
 ) -> JoinedVideo:
     """Write all packets with the plan's times into one MP4.
 
@@ -117,6 +121,7 @@ def join_chunks(
         stream: The source's stream; gives size and display matrix.
         times: The plan's times.
         shift: Seconds that are added to every time.
+        edit: Adds to packets what the encoder did not write; None leaves them as they are.
 
     Raises:
         ChunkError: a chunk file is damaged.
@@ -125,7 +130,10 @@ def join_chunks(
     orders = [_absolute_order(chunk) for chunk in chunks]
     stamped = restamp(np.concatenate(orders), times, shift)
     try:
-        _mux(chunks, target, stamped, choice, stream)
+        packets = _all_packets(chunks)
+        if edit is not None:
+            packets = _edited(packets, np.concatenate(orders), edit)
+        _mux(chunks, packets, target, stamped, choice, stream)
     except (av.FFmpegError, OSError) as error:
         raise JobError(
             f"{target} cannot be written ({error.strerror or error}); "
@@ -150,6 +158,7 @@ def _absolute_order(chunk: Chunk) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 def _mux(
     chunks: tuple[Chunk, ...],
+    packets: Iterable[EncodedPacket],
     target: Path,
     times: PacketTimes,
     choice: EncoderChoice,
@@ -169,7 +178,7 @@ def _mux(
         stream: Any = output.add_stream_from_template(pattern.streams.video[0], opaque=True)
         _describe(stream, head, choice, source)
         stream.time_base = Fraction(1, times.timescale)
-        for number, packet in enumerate(_all_packets(chunks)):
+        for number, packet in enumerate(packets):
             made: av.Packet[Any] = av.Packet(packet.data)
             made.stream = stream
             made.time_base = Fraction(1, times.timescale)
@@ -226,3 +235,13 @@ def _one_packet_file(head: ChunkHeader, packet: EncodedPacket) -> io.BytesIO:
 def _all_packets(chunks: tuple[Chunk, ...]) -> Iterator[EncodedPacket]:
     for chunk in chunks:
         yield from read_packets(chunk.path)
+
+
+def _edited(
+    packets: Iterable[EncodedPacket],
+    order: np.ndarray[Any, np.dtype[np.int64]],
+    edit: EditPacket,
+) -> Iterator[EncodedPacket]:
+    """The packets with what is added to each."""
+    for packet, frame in zip(packets, order.tolist(), strict=True):
+        yield replace(packet, data=edit(frame, packet.data))
