@@ -137,7 +137,7 @@ class ContentWatch:
     def score(self, frame: EditableFrame, stream: StreamParameters) -> float:
         """Share of the refused classes in a decoded frame, which stays as it is."""
         stored = frame.video_frame
-        ready = stored.reformat(format=editable_pix_fmt(stored.format.name))
+        ready = stored.reformat(format=editable_pix_fmt(stored.format.name), threads=1)
         picture = EditableFrame(
             ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
         )

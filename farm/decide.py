@@ -25,7 +25,7 @@ from farm.looker import Looker
 from farm.media.index import VideoIndex
 from farm.models.session import PROVIDERS, choose_provider
 from farm.models.store import ModelFile, ModelStore
-from farm.process import AnalysisJob, FaceJob, load_processors
+from farm.process import AnalysisJob, FaceJob, load_processors, open_recogniser
 from farm.processors.base import FrameProcessor
 from farm.processors.models import model_kinds
 from farm.processors.registry import needs_faces
@@ -328,5 +328,7 @@ def decide_analysis(
     )
     sessions = job.context(threads=1).sessions
     detector = open_detector(settings, models, sessions, landmarks=recognises)
+    if recognises:
+        open_recogniser(models, sessions)  # What is wrong with it is said before workers start.
     notes = (CASCADE_NOTE,) if model is None else ()
     return _decision(job, detector.name, files, (), notes)

@@ -147,7 +147,7 @@ def _component_db(
 def _components(frame: VideoFrame) -> list[tuple[NDArray[np.int32], int]]:
     """Samples of each component, and their peak."""
     name = editable_pix_fmt(frame.format.name)
-    frame = frame if name == frame.format.name else frame.reformat(format=name)
+    frame = frame if name == frame.format.name else frame.reformat(format=name, threads=1)
     layout = layout_of(name)
     found = []
     for part in layout.components:

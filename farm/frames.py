@@ -93,6 +93,7 @@ def as_editable(
 ) -> EditableFrame:
     """The frame for looking and editing, in a format that allows it where it is edited."""
     if edits:
+        # Threads of swscale may write over the rows of their neighbours: not the same each time.
         pix_fmt = editable_pix_fmt(frame.format.name)
-        frame = frame if pix_fmt == frame.format.name else frame.reformat(format=pix_fmt)
+        frame = frame if pix_fmt == frame.format.name else frame.reformat(format=pix_fmt, threads=1)
     return editable(frame, rotation=stream.rotation, flipped=stream.flipped, color=stream.color)

@@ -128,7 +128,7 @@ class Looker:
 
 def _editable(index: VideoIndex, frame: VideoFrame) -> EditableFrame:
     stream = index.stream
-    ready = frame.reformat(format=editable_pix_fmt(frame.format.name))
+    ready = frame.reformat(format=editable_pix_fmt(frame.format.name), threads=1)
     return EditableFrame(
         ready, rotation=stream.rotation, flipped=stream.flipped, color=stream.color
     )

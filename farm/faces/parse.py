@@ -7,6 +7,7 @@ Not for: masks that need no network (`farm.faces.masks`).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import cv2
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from farm.errors import ModelError
 from farm.faces.align import ffhq_template
+from farm.faces.face import Face
 from farm.faces.masks import MASK_PX
 from farm.faces.paste import Crop, ReadablePicture, take_crop
-from farm.media.warp import inverse, resized, then, warp
+from farm.media.warp import Matrix, inverse, resized, then, warp
 from farm.models.picture_input import square_side_px
 
 CLASSES = 19
@@ -31,6 +33,25 @@ _SURE = 2.0
 """Difference of two classes' outputs from which a pixel counts as decided."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class VisibleFace:
+    """What of a face is to be seen, for any crop of it."""
+
+    seen: NDArray[np.float32] | None
+    """[h, w] 1 where the face is to be seen, 0 to 1; None where it lies outside the picture."""
+    matrix: Matrix
+    """[2, 3] from pixels of the upright picture to those of `seen`."""
+
+    def over(self, crop: Crop) -> NDArray[np.float32]:
+        """[128, 128] float32 over a crop of the same picture."""
+        if self.seen is None:
+            return np.zeros((MASK_PX, MASK_PX), np.float32)
+        shrink = MASK_PX / crop.size_px
+        to_mask = then(crop.matrix, resized(shrink, shrink))
+        moved = warp(self.seen, then(inverse(self.matrix), to_mask), (MASK_PX, MASK_PX))
+        return np.asarray(moved, np.float32)
+
+
 class FaceParser:
     """Finds the visible face in crops."""
 
@@ -42,29 +63,23 @@ class FaceParser:
         """
         taken, given = session.get_inputs(), session.get_outputs()
         self._size_px = check_parser([list(each.shape) for each in taken], name)
-        classes = given[0].shape[1] if len(given[0].shape) == 4 else None
-        if isinstance(classes, int) and classes != CLASSES:
-            raise ModelError(f"{name}: tells {classes} classes where a face parser has {CLASSES}")
+        check_classes([list(each.shape) for each in given], name)
         self._session, self._input, self._name = session, taken[0].name, name
 
-    def mask(self, picture: ReadablePicture, crop: Crop) -> NDArray[np.float32]:
-        """[128, 128] float32 over a crop of the picture: 1 where the face is to be seen.
+    def look(self, picture: ReadablePicture, face: Face) -> VisibleFace:
+        """What is to be seen of a face of the picture.
 
         The network looks at a crop of its own, aligned as in its training.
 
         Raises:
             ModelError: The network gave something else than classes.
         """
-        own = take_crop(picture, crop.face, ffhq_template(self._size_px), self._size_px)
+        own = take_crop(picture, face, ffhq_template(self._size_px), self._size_px)
         if own is None:
-            return np.zeros((MASK_PX, MASK_PX), np.float32)
+            return VisibleFace(seen=None, matrix=resized(1, 1))
         seen = visible(self._run(own.pixels_bgr), self._name)
         shrink = seen.shape[0] / self._size_px
-        to_seen = then(own.matrix, resized(shrink, shrink))
-        shrink = MASK_PX / crop.size_px
-        to_mask = then(crop.matrix, resized(shrink, shrink))
-        moved = warp(seen, then(inverse(to_seen), to_mask), (MASK_PX, MASK_PX))
-        return np.asarray(moved, np.float32)
+        return VisibleFace(seen=seen, matrix=then(own.matrix, resized(shrink, shrink)))
 
     def _run(self, crop_bgr: NDArray[np.uint8]) -> NDArray[np.float32]:
         """[classes, h, w] as the network gives them."""
@@ -107,3 +122,15 @@ def check_parser(shapes: Sequence[Sequence[object]], name: str) -> int:
         "--model parser=PATH"
     )
     return square_side_px(shapes, name, wanted, 512)
+
+
+def check_classes(shapes: Sequence[Sequence[object]], name: str) -> None:
+    """Refuse a network whose outputs, of these shapes, are not the classes of a face parser.
+
+    Raises:
+        ModelError: It tells other classes.
+    """
+    first = shapes[0] if shapes else ()
+    classes = first[1] if len(first) == 4 else None
+    if isinstance(classes, int) and classes != CLASSES:
+        raise ModelError(f"{name}: tells {classes} classes where a face parser has {CLASSES}")

@@ -11,6 +11,7 @@ ValueInfoProto, TypeProto, TensorShapeProto).
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ _GRAPH_INPUT, _INPUT_NAME, _DIM_VALUE = 11, 1, 1
 _INPUT_DIMS = (2, 1, 2, 1)
 """From an input through its type, tensor type and shape to its dimensions."""
 _DIMS, _DATA_TYPE, _FLOAT_DATA, _NAME, _RAW_DATA = 1, 2, 4, 8, 9
+_HEAVY_BYTES = 4096
+"""Weights of more are left out where only the graph counts."""
+_ITEM_BYTES = {1: 4, 2: 1, 3: 1, 6: 4, 7: 8, 10: 2, 11: 8, 16: 2}
 _DTYPES = {1: "<f4", 10: "<f2", 11: "<f8"}
 
 
@@ -70,6 +74,76 @@ def unused_matrix(path: Path, shape: tuple[int, int]) -> NDArray[np.float32]:
     """
     with _opened(path) as data:
         return _find(data, path, shape)
+
+
+def without_weights(path: Path) -> bytes:
+    """The model with its large weights turned into inputs of the same shape, as a small ONNX file.
+
+    A session of it says whether the graph can be run at all, without reading what makes it large.
+
+    Raises:
+        ModelError: The file is no ONNX model, or the bytes of a weight do not fit its shape.
+    """
+    with _opened(path) as data:
+        parts = []
+        for field in _fields(data, 0, len(data)):
+            if field.number == _MODEL_GRAPH:
+                graph = _light_graph(data, field)
+                parts.append(_written(_MODEL_GRAPH, graph))
+            else:
+                parts.append(_copied(data, field))
+        return b"".join(parts)
+
+
+def _light_graph(data: mmap.mmap, graph: _Field) -> bytes:
+    """The bytes of `without_weights` that are the graph."""
+    fields = list(_fields(data, graph.start, graph.stop))
+    inputs = [f for f in fields if f.number == _GRAPH_INPUT]
+    listed = {name for f in inputs for name in _texts(data, f, _INPUT_NAME)}
+    parts = []
+    for field in fields:
+        heavy = field.number == _GRAPH_INITIALIZER and field.stop - field.start > _HEAVY_BYTES
+        if not heavy:
+            parts.append(_copied(data, field))
+        elif _name(data, field) not in listed:
+            parts.append(_written(_GRAPH_INPUT, _as_input(data, field)))
+    return b"".join(parts)
+
+
+def _as_input(data: mmap.mmap, tensor: _Field) -> bytes:
+    """A weight as the input of a graph."""
+    fields = {f.number: f for f in _fields(data, tensor.start, tensor.stop)}
+    shape, kind = _shape(data, tensor), fields[_DATA_TYPE].value if _DATA_TYPE in fields else 0
+    raw = fields.get(_RAW_DATA)
+    item = _ITEM_BYTES.get(kind)
+    if raw is not None and item is not None and raw.stop - raw.start != item * math.prod(shape):
+        raise ValueError(f"the bytes of {_name(data, tensor)} do not fit its shape {list(shape)}")
+    from onnx import helper
+
+    info = helper.make_tensor_value_info(_name(data, tensor), kind, list(shape))
+    return bytes(info.SerializeToString())
+
+
+def _copied(data: mmap.mmap, field: _Field) -> bytes:
+    """A field as it is."""
+    if field.wire == _BYTES:
+        return _written(field.number, data[field.start : field.stop])
+    return _number(field.number << 3 | field.wire) + data[field.start : field.stop]
+
+
+def _written(number: int, payload: bytes) -> bytes:
+    """A field of bytes."""
+    return _number(number << 3 | _BYTES) + _number(len(payload)) + payload
+
+
+def _number(value: int) -> bytes:
+    """Seven bits a byte."""
+    parts = bytearray()
+    while value > 0x7F:
+        parts.append(value & 0x7F | 0x80)
+        value >>= 7
+    parts.append(value)
+    return bytes(parts)
 
 
 @contextlib.contextmanager

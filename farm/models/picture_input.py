@@ -35,6 +35,24 @@ def square_side_px(shapes: Sequence[Sequence[object]], name: str, wanted: str, d
     return side
 
 
+def require_picture(shapes: Sequence[Sequence[object]], name: str, wanted: str) -> None:
+    """Refuse a network that does not give one RGB picture.
+
+    Args:
+        shapes: Of its outputs, as the file states them.
+        name: The file, for errors.
+        wanted: As for `square_side_px`.
+
+    Raises:
+        ModelError: It gives something else.
+    """
+    first = shapes[0] if shapes else ()
+    channels = first[1] if len(first) == 4 else None
+    # Some exporters state no shape at all.
+    if first and (len(first) != 4 or (isinstance(channels, int) and channels != 3)):
+        raise ModelError(f"{name} gives {[list(each) for each in shapes]} where {wanted}")
+
+
 def check_memory(values: int, name: str) -> None:
     """Refuse an input of so many numbers that a network could never work on it here.
 

@@ -21,6 +21,7 @@ import numpy as np
 from farm.errors import ModelError, ProviderError
 from farm.models.device_session import Buffers, DeviceSession
 from farm.models.engines import engine_dir
+from farm.models.graph import without_weights
 from farm.models.half import half_copy
 from farm.models.placement import RECORD_PLACEMENT, require_placement
 from farm.models.store import default_models_dir
@@ -172,6 +173,29 @@ def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
         return session
     require_placement(session, settings.provider, _said_name(model))
     return on_device(session, settings)
+
+
+def check_graph(path: Path) -> list[list[object]]:
+    """See that the graph of a model can be run, before anything starts and without its weights.
+
+    Returns:
+        The shapes of what it gives, as the graph states them.
+
+    Raises:
+        ModelError: It cannot be run.
+    """
+    runtime, options = _runtime(), _options(_runtime(), SessionSettings(provider="cpu", threads=1))
+    options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    given = [PROVIDERS["cpu"]]
+    try:
+        session = runtime.InferenceSession(without_weights(path), options, providers=given)
+    except ModelError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what it is shows when all of it is loaded
+        log.debug("%s does not load without its weights: %s", path, error)
+        session = open_session(path, SessionSettings(provider="cpu", threads=1))
+    return [list(each.shape) for each in session.get_outputs()]
 
 
 def on_device(session: Any, settings: SessionSettings) -> DeviceSession:

@@ -10,12 +10,13 @@ Not for: detection (runs once per frame for all processors) or decoding and enco
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol, runtime_checkable
 
 from av.video.frame import VideoFrame
 
 from farm.faces.face import Face
+from farm.faces.parse import FaceParser, VisibleFace
 from farm.media.frame import EditableFrame
 from farm.media.stream import ColorTags
 from farm.models.session import SessionSettings
@@ -34,6 +35,8 @@ class FaceFrame:
     """The faces that the job decided to work on; all of them with `--many-faces`."""
     lead: bool = False
     """Whether it is only to be looked at: a neighbour of the frames that are to be edited."""
+    visible: dict[bytes, VisibleFace] = field(default_factory=dict)
+    """What is to be seen of its faces, by their landmarks, once a processor has looked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class ProcessorContext:
     """Further persons; a face says whom it gets by `Face.source`, from 0."""
     frame_size: tuple[int, int] | None = None
     """Upright width and height of the video, None when not known yet."""
+    parsers: list[FaceParser] = field(default_factory=list, compare=False)
+    """The face parser, once a processor has loaded it; the others of a worker take it, too."""
 
 
 class FrameProcessor(Protocol):

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from farm.errors import ModelError
 from farm.faces.face import Face
 from farm.faces.masks import mouth_mask, shape_mask
-from farm.faces.parse import FaceParser, check_parser
+from farm.faces.parse import FaceParser, VisibleFace, check_classes, check_parser
 from farm.faces.paste import Crop, paste_crop
 from farm.faces.retouch import match_colours, sharpen
 from farm.models.catalogue import ModelKind
 from farm.models.graph import input_shapes
-from farm.models.session import MAX_BATCH, open_session
+from farm.models.session import MAX_BATCH, check_graph, open_session
 from farm.paste_settings import FaceMask
 from farm.processors.base import FaceFrame, ProcessorContext
 
@@ -48,8 +48,7 @@ class FacePaster:
         self._weight = weight * self._settings.opacity
         self._parser: FaceParser | None = None
         if self._settings.face_mask is FaceMask.PARSER and self._weight > 0:
-            file = context.models.find(ModelKind.PARSER)
-            self._parser = FaceParser(open_session(file.path, context.sessions), str(file.path))
+            self._parser = _shared_parser(context)
 
     def run(self, batch: Sequence[FaceFrame], take: TakeCrop, replace: Replace) -> None:
         """Replace the selected faces of every frame.
@@ -88,10 +87,19 @@ class FacePaster:
         """How much of the replacement shows where, over the crop."""
         mask = shape_mask(self._settings.face_mask, self._settings.mask_feather)
         if self._parser is not None:
-            mask = np.minimum(mask, self._parser.mask(item.frame, crop))
+            mask = np.minimum(mask, self._visible(self._parser, item, crop.face).over(crop))
         if self._settings.mouth_mask:
             mask = mask * (1 - mouth_mask(crop.landmarks_xy / crop.size_px))
         return mask if self._weight == 1 else mask * np.float32(self._weight)
+
+    @staticmethod
+    def _visible(parser: FaceParser, item: FaceFrame, face: Face) -> VisibleFace:
+        """What is to be seen of a face, as the first processor that asked found it."""
+        assert face.landmarks_xy is not None
+        key = face.landmarks_xy.tobytes()
+        if key not in item.visible:
+            item.visible[key] = parser.look(item.frame, face)
+        return item.visible[key]
 
     def _retouched(
         self, new_bgr: NDArray[np.float32], crop: Crop, mask: NDArray[np.float32]
@@ -99,6 +107,15 @@ class FacePaster:
         if self._settings.color_transfer:
             new_bgr = match_colours(new_bgr, crop.pixels_bgr, mask)
         return sharpen(new_bgr, self._settings.sharpness)
+
+
+def _shared_parser(context: ProcessorContext) -> FaceParser:
+    """The worker's face parser, loaded by the first processor that wants it."""
+    if not context.parsers:
+        file = context.models.find(ModelKind.PARSER)
+        session = open_session(file.path, context.sessions)
+        context.parsers.append(FaceParser(session, str(file.path)))
+    return context.parsers[0]
 
 
 def check_paste(context: ProcessorContext) -> None:
@@ -111,6 +128,7 @@ def check_paste(context: ProcessorContext) -> None:
     if settings.face_mask is FaceMask.PARSER and settings.opacity > 0:
         file = context.models.find(ModelKind.PARSER)
         check_parser(input_shapes(file.path), str(file.path))
+        check_classes(check_graph(file.path), str(file.path))
 
 
 def to_network(pixels_bgr: NDArray[np.uint8], mean: float, divisor: float) -> NDArray[np.float32]:

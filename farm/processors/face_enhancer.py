@@ -15,14 +15,15 @@ from farm.faces.align import ffhq_template
 from farm.faces.paste import take_crop
 from farm.models.catalogue import ModelKind
 from farm.models.graph import input_shapes
-from farm.models.picture_input import square_side_px
-from farm.models.session import open_session
+from farm.models.picture_input import require_picture, square_side_px
+from farm.models.session import check_graph, open_session
 from farm.models.store import ModelFile
 from farm.processors.base import FaceFrame, ProcessorContext
 from farm.processors.crops import FacePaster, check_paste, from_network, in_parts, to_network
 
 _DEFAULT_SIZE_PX = 512
 _HALF = 127.5
+_GIVES = "an enhancer gives one RGB picture: give GFPGANv1.4.onnx with --model enhancer=PATH"
 
 
 class RestorationNetwork:
@@ -71,6 +72,7 @@ class FaceEnhancer:
         """
         file = context.models.find(ModelKind.ENHANCER)
         _side_px(input_shapes(file.path), file)
+        require_picture(check_graph(file.path), str(file.path), _GIVES)
         check_paste(context)
 
     def start(self, context: ProcessorContext) -> None:

@@ -19,13 +19,15 @@ from farm.faces.recognise import EMBEDDING_SIZE, unit
 from farm.media.warp import Matrix, scale_of
 from farm.models.catalogue import ModelKind
 from farm.models.graph import input_shapes, unused_matrix
-from farm.models.picture_input import check_memory
-from farm.models.session import MAX_BATCH, open_session
+from farm.models.picture_input import check_memory, require_picture
+from farm.models.session import MAX_BATCH, check_graph, open_session
 from farm.models.store import ModelFile
 from farm.paste_settings import SwapSize
 from farm.processors.base import FaceFrame, ProcessorContext
 from farm.processors.crops import FacePaster, check_paste, from_network, to_network
 from farm.processors.grid import Mix, mix_for, put_together, tiles_of
+
+_WANTED = "a swap model gives one RGB picture: give inswapper_128.onnx with --model swapper=PATH"
 
 
 class SwapNetwork:
@@ -91,6 +93,7 @@ class FaceSwapper:
         file = context.models.find(ModelKind.SWAPPER)
         _side_px(input_shapes(file.path), file)
         unused_matrix(file.path, (EMBEDDING_SIZE, EMBEDDING_SIZE))
+        require_picture(check_graph(file.path), str(file.path), _WANTED)
         check_paste(context)
 
     def start(self, context: ProcessorContext) -> None:

@@ -25,7 +25,9 @@ def gray_picture(width: int = 400, height: int = 300) -> NDArray[np.uint8]:
 
 def frame_of(picture_bgr: NDArray[np.uint8], pix_fmt: str = "bgr24") -> EditableFrame:
     """An editable frame of this picture."""
-    frame = av.VideoFrame.from_ndarray(picture_bgr, format="bgr24").reformat(format=pix_fmt)
+    frame = av.VideoFrame.from_ndarray(picture_bgr, format="bgr24").reformat(
+        format=pix_fmt, threads=1
+    )
     return EditableFrame(frame, color=ColorTags())
 
 

@@ -30,7 +30,7 @@ def test_what_lies_before_the_face_is_left_out_and_the_rest_is_not(
     face = face_at(FACE)
     crop = take_crop(frame_of(picture), face, template, size)
     assert crop is not None
-    mask = parser(tmp_path / "p.onnx").mask(frame_of(picture), crop)
+    mask = parser(tmp_path / "p.onnx").look(frame_of(picture), crop.face).over(crop)
 
     def at(x: float, y: float) -> float:
         to_x, to_y = crop.matrix @ (x, y, 1) * (len(mask) / size)

@@ -1,11 +1,13 @@
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from farm.errors import ModelError
-from farm.models.graph import input_shapes, unused_matrix
+from farm.models.graph import input_shapes, unused_matrix, without_weights
+from farm.models.session import check_graph
 from tests.model_maker import make_arcface, make_inswapper
 
 
@@ -77,3 +79,37 @@ def test_a_file_that_takes_nothing_is_a_model_error(tmp_path: Path) -> None:
     (tmp_path / "m.onnx").write_bytes(helper.make_model(graph).SerializeToString())
     with pytest.raises(ModelError, match=r"m\.onnx.*takes no input"):
         input_shapes(tmp_path / "m.onnx")
+
+
+def test_a_graph_without_its_weights_is_small_and_takes_them_as_inputs(tmp_path: Path) -> None:
+    path = make_inswapper(tmp_path / "m.onnx")
+    light = onnx.load_model_from_string(without_weights(path))
+    whole = onnx.load(path)
+    assert len(without_weights(path)) < 20_000 < path.stat().st_size
+    assert light.graph.node == whole.graph.node
+    assert light.opset_import == whole.opset_import
+    heavy = [each.name for each in whole.graph.initializer if each.ByteSize() > 4096]
+    names = [each.name for each in light.graph.input]
+    assert sorted(names) == sorted([*(each.name for each in whole.graph.input), *heavy])
+    small = [each for each in whole.graph.initializer if each.ByteSize() <= 4096]
+    assert list(light.graph.initializer) == small
+
+
+def test_weights_whose_bytes_do_not_fit_their_shape_are_refused(tmp_path: Path) -> None:
+    path = make_inswapper(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    largest = max(model.graph.initializer, key=lambda each: each.ByteSize())
+    largest.raw_data = largest.raw_data[:-40]
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match="do not fit its shape"):
+        without_weights(path)
+
+
+def test_a_graph_that_cannot_be_run_is_refused_without_its_weights(tmp_path: Path) -> None:
+    path = make_inswapper(tmp_path / "m.onnx")
+    assert check_graph(path)[0][1:] == [3, 128, 128]
+    model = onnx.load(path)
+    model.graph.node[0].op_type = "Konv"
+    onnx.save(model, path)
+    with pytest.raises(ModelError, match=r"m\.onnx is not an ONNX model that can be run"):
+        check_graph(path)

@@ -10,6 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from farm.errors import ModelError
+from farm.faces.face import Face
+from farm.faces.parse import FaceParser, VisibleFace
+from farm.faces.paste import ReadablePicture
 from farm.paste_settings import FaceMask, PasteSettings, SwapSize
 from farm.processors.base import FaceFrame, FrameProcessor
 from farm.processors.face_enhancer import FaceEnhancer
@@ -162,3 +165,45 @@ def test_the_parser_counts_as_a_model_of_the_job_only_where_it_runs() -> None:
     assert model_kinds(names, with_parser) == ("swapper", "enhancer", "parser")
     assert model_kinds(names, ProcessorSettings()) == ("swapper", "enhancer")
     assert model_kinds(("face_anonymizer",), with_parser) == ()
+
+
+def test_the_parser_looks_once_at_a_face_that_two_processors_work_on(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[Face] = []
+    look = FaceParser.look
+
+    def noted(self: FaceParser, picture: ReadablePicture, face: Face) -> VisibleFace:
+        looks.append(face)
+        return look(self, picture, face)
+
+    monkeypatch.setattr(FaceParser, "look", noted)
+    settings = ProcessorSettings(paste=PasteSettings(face_mask=FaceMask.PARSER))
+    given = context(tmp_path, settings, models=models, source=SOURCE)
+    processors: list[FrameProcessor] = [FaceSwapper(), FaceEnhancer()]
+    item = face_frame(gray_picture(), FACE, (20, 20, 90, 90))
+    for processor in processors:
+        processor.start(given)
+    for processor in processors:
+        processor.process([item])
+    assert len(looks) == 2
+    assert len(given.parsers) == 1
+    assert np.abs(colour(item, NOSE) - OLD).max() > 20
+
+
+@pytest.mark.parametrize(
+    ("processor", "kind", "wrong"),
+    [(FaceEnhancer, "enhancer", "parser"), (FaceSwapper, "parser", "enhancer")],
+)
+def test_a_network_that_gives_something_else_is_refused_before_anything_starts(
+    tmp_path: Path,
+    models: tuple[tuple[str, Path], ...],
+    processor: Any,
+    kind: str,
+    wrong: str,
+) -> None:
+    given = dict(models)
+    taken = tuple((each, given[wrong] if each == kind else path) for each, path in models)
+    settings = ProcessorSettings(paste=PasteSettings(face_mask=FaceMask.PARSER))
+    with pytest.raises(ModelError, match=r"gives|tells"):
+        processor().check(context(tmp_path, settings, models=taken, source=SOURCE))
