@@ -21,6 +21,36 @@ from farm.settings import RenderSettings
 _LEAST_FREE_BYTES = 16 << 20
 
 
+def check_asked(settings: RenderSettings) -> None:
+    """What can be refused of a render that begins later: names, inputs and contradictions.
+
+    The output's place is not looked at: it may not be there yet.
+
+    Raises:
+        SettingsError: A name is unknown, or options contradict each other.
+        InputError: An input cannot be read, or the output's ending does not fit.
+    """
+    from farm.processors.registry import frame_maker, load_processor, processor_names
+
+    names = settings.processors.names
+    check_processors(names, processor_names())
+    check_names(settings)
+    images = is_image_set(settings.target)
+    if not images:
+        check_input(settings.target, "-t/--target")
+    check_sources(settings.sources, [n for n in names if load_processor(n).needs_source])
+    _check_selection(settings.selection)
+    if images or is_image(settings.target):
+        _refuse_for_images(settings)
+        if frame_maker(names) is not None:
+            raise SettingsError("--frame-processor: an image has no frames to make others between")
+        if settings.time.asked:
+            raise SettingsError("--start, --end and --fps: an image has no time; leave them out")
+    if not images:
+        _check_ending(settings.output)
+        _check_format(settings)
+
+
 def check_render(settings: RenderSettings) -> None:
     """Everything that can be refused before a render starts.
 
@@ -30,29 +60,13 @@ def check_render(settings: RenderSettings) -> None:
         SetupError: What signs the output is not installed.
     """
     from farm.marks.signing import check_signing
-    from farm.processors.registry import frame_maker, load_processor, processor_names
 
-    names = settings.processors.names
-    check_processors(names, processor_names())
-    _check_names(settings)
-    several = is_image_set(settings.target)
-    if not several:
-        check_input(settings.target, "-t/--target")
-    check_sources(settings.sources, [n for n in names if load_processor(n).needs_source])
-    _check_selection(settings.selection)
-    if several or is_image(settings.target):
-        _refuse_for_images(settings)
-    if several:
+    check_asked(settings)
+    if is_image_set(settings.target):
         check_image_outputs(settings)
     else:
-        check_output(
-            settings.output, (settings.target, *settings.sources), overwrite=settings.overwrite
-        )
-        _check_format(settings)
-    if (several or is_image(settings.target)) and frame_maker(names) is not None:
-        raise SettingsError("--frame-processor: an image has no frames to make others between")
-    if (several or is_image(settings.target)) and settings.time.asked:
-        raise SettingsError("--start, --end and --fps: an image has no time; leave them out")
+        inputs = (settings.target, *settings.sources)
+        check_output(settings.output, inputs, overwrite=settings.overwrite)
     check_signing(settings.c2pa_certificate, settings.c2pa_key, settings.output)
 
 
@@ -86,7 +100,7 @@ def check_analysis(settings: AnalyzeSettings) -> None:
         SettingsError: A name is unknown.
         InputError: A file cannot be read, or the output cannot be written.
     """
-    _check_names(settings.as_render())
+    check_names(settings.as_render())
     check_input(settings.target, "the video to look at")
     check_output(settings.output, (settings.target,), overwrite=settings.overwrite)
 
@@ -98,7 +112,7 @@ def check_faces(settings: FacesSettings) -> None:
         SettingsError: A name is unknown.
         InputError: A file cannot be read, or the outputs cannot be written.
     """
-    _check_names(settings.as_render())
+    check_names(settings.as_render())
     check_input(settings.target, "the video to look at")
     try:
         settings.folder.mkdir(exist_ok=True)
@@ -108,7 +122,7 @@ def check_faces(settings: FacesSettings) -> None:
         check_output(path, (settings.target,), overwrite=settings.overwrite)
 
 
-def _check_names(settings: RenderSettings) -> None:
+def check_names(settings: RenderSettings) -> None:
     """Refuse unknown execution providers and encoders."""
     from farm.media.encoder_names import CODEC_OF
     from farm.models.session import PROVIDERS
@@ -171,12 +185,17 @@ def check_output(
             raise InputError(f"{output}: is the input {path}; give the output another name")
     if output.is_dir():
         raise InputError(f"{output}: is a folder; name a file in it")
-    if not output.suffix:
-        raise InputError(f"{output}: has no ending that names a format; add one, like .mp4 or .mkv")
+    _check_ending(output)
     if output.exists() and not overwrite:
         raise InputError(f"{output}: is there already; give another name or --overwrite")
     if place:
         check_folder(output.absolute().parent)
+
+
+def _check_ending(output: Path) -> None:
+    """Refuse a name that says no format; a folder is refused as such."""
+    if not output.suffix and not output.is_dir():
+        raise InputError(f"{output}: has no ending that names a format; add one, like .mp4 or .mkv")
 
 
 def check_folder(folder: Path) -> None:

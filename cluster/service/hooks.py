@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import http.client
 import json
 import os
 import smtplib
+import ssl
 import subprocess
 import urllib.error
 import urllib.parse
@@ -18,7 +20,6 @@ import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from pathlib import Path
 from typing import Any
 
 from farm.errors import JobError
@@ -121,7 +122,10 @@ def _post(hook: Webhook, document: dict[str, Any], now: datetime) -> None:
     try:
         with urllib.request.urlopen(request, timeout=_LIMIT_S) as answer:
             answer.read(1024)
-    except (OSError, urllib.error.URLError) as error:
+    except urllib.error.HTTPError as error:
+        with error:
+            raise JobError(f"{host} did not take it ({error})") from error
+    except (OSError, http.client.HTTPException) as error:
         raise JobError(f"{host} did not take it ({error})") from error
 
 
@@ -154,14 +158,15 @@ def _call(command: tuple[str, ...], job: QueueJob) -> None:
 def _send(mail: Mail, job: QueueJob) -> None:
     message = EmailMessage()
     message["From"], message["To"] = mail.sender, ", ".join(mail.receivers)
-    message["Subject"] = f"facefarm: job {job.job_id} is {job.outcome} ({Path(job.output).name})"
+    name = "".join(c if c.isprintable() else "?" for c in job.output.name)
+    message["Subject"] = f"facefarm: job {job.job_id} is {job.outcome} ({name})"
     lines = [f"{name}: {value}" for name, value in _document(job).items()]
     message.set_content("\n".join(lines))
     host, _, port = mail.server.partition(":")
     try:
         with smtplib.SMTP(host, int(port or 25), timeout=_LIMIT_S) as server:
             if mail.tls:
-                server.starttls()
+                server.starttls(context=ssl.create_default_context())
             if mail.user:
                 server.login(mail.user, mail.password or "")
             server.send_message(message)

@@ -15,6 +15,8 @@ MAX_TRIES = 8
 _FIRST_WAIT = timedelta(seconds=10)
 _HELD_FOR = timedelta(minutes=5)
 """How long a hook may take before another service tries it too."""
+_AHEAD = 2 * _FIRST_WAIT * 2**MAX_TRIES
+"""A time that lies further ahead was written by a clock that was wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +35,9 @@ def take_delivery(store: QueueStore, now: datetime) -> Delivery | None:
     with store.change():
         row = store.base.execute(
             "UPDATE deliveries SET due = ? WHERE delivery_id = (SELECT delivery_id FROM deliveries"
-            " WHERE due <= ? ORDER BY due LIMIT 1) RETURNING delivery_id, job_id, hook, tries",
-            ((now + _HELD_FOR).timestamp(), now.timestamp()),
+            " WHERE due <= ? OR due > ? ORDER BY due LIMIT 1)"
+            " RETURNING delivery_id, job_id, hook, tries",
+            ((now + _HELD_FOR).timestamp(), now.timestamp(), (now + _AHEAD).timestamp()),
         ).fetchone()
     return row and Delivery(delivery_id=row[0], job_id=row[1], hook=row[2], tries=row[3])
 

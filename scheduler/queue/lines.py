@@ -14,7 +14,7 @@ _HEAD = ("job", "state", "prio", "tries", "frames", "output", "tags", "")
 
 def list_lines(jobs: Sequence[QueueJob], counts: Mapping[str, int] | None = None) -> list[str]:
     """A table, and how many there are of each state."""
-    rows = [_HEAD, *(_row(job) for job in jobs)]
+    rows = [_HEAD, *(tuple(map(_printable, _row(job))) for job in jobs)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(_HEAD))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -35,11 +35,17 @@ def job_lines(job: QueueJob, history: Sequence[HistoryEntry]) -> list[str]:
     lines += [f"  {name:9} {value}" for name, value in job.values.items() if name not in _SHOWN]
     if job.message:
         lines.append(f"  message   {job.message}")
-    return lines + [
+    lines += [
         f"  {each.at.astimezone():%Y-%m-%d %H:%M:%S}  {each.what}"
         f"{f' ({each.why})' if each.why else ''}, {each.who}"
         for each in history
     ]
+    return [_printable(line) for line in lines]
+
+
+def _printable(text: str) -> str:
+    """A text that does nothing to a terminal: file names may hold anything."""
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 _SHOWN = ("target", "output")

@@ -22,7 +22,7 @@ from farm.image_names import IMAGE_SUFFIXES
 from farm.manifest import to_jsonable
 from farm.names import unknown_name
 from farm.options import collect
-from farm.preflight import check_input
+from farm.preflight import check_asked, check_input
 from farm.settings import RenderSettings
 from scheduler.queue.records import NewJob
 from scheduler.windows import parse_window
@@ -63,7 +63,8 @@ def build_jobs(request: JobRequest, folder: Path) -> list[NewJob]:
 
     Raises:
         InputError: A target or source is not there.
-        SettingsError: An option, the template or a window is wrong.
+        SettingsError: A processor or another name is unknown, or an option, the template or a
+            window is wrong.
     """
     for window in request.windows:
         parse_window(window)
@@ -90,7 +91,7 @@ def settings_of(job_values: Mapping[str, Any]) -> RenderSettings:
 def _job(
     request: JobRequest, folder: Path, target: Path, person: tuple[Path, ...], number: int
 ) -> NewJob:
-    output = folder / _filled(request.output, target, person, number)
+    output = _one_name(folder / _filled(request.output, target, person, number))
     values = {
         **request.values,
         "target": str(target),
@@ -98,6 +99,7 @@ def _job(
         "source": [str(path) for path in person],
     }
     settings = settings_of(values)
+    check_asked(settings)
     return NewJob(
         target=target,
         output=output,
@@ -110,6 +112,11 @@ def _job(
         not_before=request.not_before,
         windows=request.windows,
     )
+
+
+def _one_name(path: Path) -> Path:
+    """A path without `..` and links to folders, so that two names of one file are noticed."""
+    return path.parent.resolve() / path.name
 
 
 def _digest(settings: RenderSettings, target: Path) -> str:

@@ -30,7 +30,7 @@ class Retention:
     """How long things are kept; None keeps them."""
 
     jobs: timedelta | None = None
-    """Ended jobs in the queue, with their logs."""
+    """Ended jobs in the queue, with their logs and the reports beside these."""
     job_folders: timedelta | None = None
     """Folders of finished chunks that jobs without success left behind."""
     outputs: timedelta | None = None
@@ -65,7 +65,9 @@ def tidy(
     for job in ended:
         if kept.jobs is not None and _age(job, now) > kept.jobs:
             remove(store, job.job_id)
-            log_path(job.job_id).unlink(missing_ok=True)
+            log_file = log_path(job.job_id)
+            for path in (log_file, *log_file.parent.glob(f"job-{job.job_id}-*.html")):
+                path.unlink(missing_ok=True)
     return gone
 
 

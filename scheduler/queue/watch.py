@@ -20,9 +20,11 @@ from farm.command import CommandResult, Say
 from farm.errors import FarmError, InputError
 from farm.image_names import IMAGE_SUFFIXES
 from farm.options import Option
+from farm.preflight import check_names, check_processors
+from farm.processors.registry import processor_names
 from scheduler.queue.adding import add_jobs
 from scheduler.queue.commands import RenderValues, Store, opened, user
-from scheduler.queue.requests import VIDEO_SUFFIXES, JobRequest, build_jobs
+from scheduler.queue.requests import VIDEO_SUFFIXES, JobRequest, build_jobs, settings_of
 from scheduler.queue.store import QueueStore
 
 _POLL_S = 2.0
@@ -132,6 +134,7 @@ def watch(
         "priority": priority,
         "tags": tag,
     }
+    _check_options(values)
     added: list[int] = []
     with opened(store) as queue:
         started = datetime.now(UTC).timestamp()
@@ -143,6 +146,17 @@ def watch(
                 break
             clock.wait(_POLL_S)
     return CommandResult(document={"job_ids": added}, lines=[f"added {len(added)}"])
+
+
+def _check_options(values: Mapping[str, Any]) -> None:
+    """Refuse at once what every file would be refused for.
+
+    Raises:
+        SettingsError: A processor or another name is unknown.
+    """
+    asked = settings_of({**values, "target": "in.mp4", "output": "out.mp4", "source": []})
+    check_processors(asked.processors.names, processor_names())
+    check_names(asked)
 
 
 def _add(queue: QueueStore, request: Mapping[str, Any], path: Path, say: Say) -> list[int]:

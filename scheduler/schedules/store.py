@@ -18,6 +18,9 @@ from scheduler.queue.requests import JobRequest, build_jobs
 from scheduler.queue.store import QueueStore
 from scheduler.schedules.rule import Missed, Rule
 
+_AHEAD = timedelta(hours=1)
+"""A last fire that lies so far ahead was written by a clock that was wrong."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
@@ -107,6 +110,7 @@ def fire_due(store: QueueStore, now: datetime) -> list[int]:
     Returns:
         Numbers of the new jobs.
     """
+    _mend_clock(store, now)
     rows = store.base.execute(
         "SELECT * FROM schedules WHERE enabled AND next_fire <= ?", (now.timestamp(),)
     ).fetchall()
@@ -116,6 +120,15 @@ def fire_due(store: QueueStore, now: datetime) -> list[int]:
             for _ in schedule.rule.due(schedule.last_fire, now):
                 added += fire(store, schedule, now)
     return added
+
+
+def _mend_clock(store: QueueStore, now: datetime) -> None:
+    """Begin anew from now where the clock had run far ahead, or nothing fires until then."""
+    rows = store.base.execute(
+        "SELECT * FROM schedules WHERE enabled AND last_fire > ?", ((now + _AHEAD).timestamp(),)
+    ).fetchall()
+    for schedule in map(_read, rows):
+        enable(store, schedule.name, True, now)
 
 
 def fire(store: QueueStore, schedule: Schedule, now: datetime) -> list[int]:

@@ -16,7 +16,7 @@ from fastapi import APIRouter, Body, HTTPException, Query, Response
 from fastapi import Path as InPath
 from pydantic import BaseModel, ConfigDict, Field
 
-from cluster.service.web.roots import check_paths, checked_options
+from cluster.service.web.roots import check_jobs, check_paths, checked_options
 from cluster.service.web.schema import option_schema
 from farm.errors import FarmError
 from farm.manifest import to_jsonable
@@ -29,7 +29,7 @@ from scheduler.queue.store import JobFilter, QueueStore
 
 WHO = "http"
 _MOST = 1000
-_JobId = Annotated[int, InPath(ge=1, le=2**62)]
+JobNumber = Annotated[int, InPath(ge=1, le=2**62)]
 _REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"description": "The body cannot be read."},
     401: {"description": "The token is missing or wrong."},
@@ -121,14 +121,14 @@ def rest_router(store_path: Path, roots: tuple[Path, ...]) -> APIRouter:
             return add_request(store, request, roots)
 
     @router.get("/jobs/{job_id}", responses=_ERRORS)
-    def show(job_id: _JobId) -> dict[str, Any]:
+    def show(job_id: JobNumber) -> dict[str, Any]:
         """One job and its history."""
         with _opened(store_path) as store, _as_http(404):
             job = store.get(job_id)
             return {"job": to_jsonable(job), "history": to_jsonable(store.history(job_id))}
 
     @router.post("/jobs/{job_id}/{order}", responses=_ERRORS)
-    def give_order(job_id: _JobId, order: Order) -> dict[str, Any]:
+    def give_order(job_id: JobNumber, order: Order) -> dict[str, Any]:
         """Pause, resume, cancel or retry a job."""
         with _opened(store_path) as store:
             _must_exist(store, job_id)
@@ -136,7 +136,7 @@ def rest_router(store_path: Path, roots: tuple[Path, ...]) -> APIRouter:
                 return {"job": to_jsonable(ORDERS[order](store, job_id, **who()))}
 
     @router.patch("/jobs/{job_id}", responses=_ERRORS)
-    def move(job_id: _JobId, request: Annotated[MoveRequest, Body()]) -> dict[str, Any]:
+    def move(job_id: JobNumber, request: Annotated[MoveRequest, Body()]) -> dict[str, Any]:
         """Change the turn of a job."""
         with _opened(store_path) as store:
             _must_exist(store, job_id)
@@ -147,7 +147,7 @@ def rest_router(store_path: Path, roots: tuple[Path, ...]) -> APIRouter:
                 return {"job": to_jsonable(moved)}
 
     @router.delete("/jobs/{job_id}", status_code=204, responses=_ERRORS)
-    def remove(job_id: _JobId) -> Response:
+    def remove(job_id: JobNumber) -> Response:
         """Forget a job that ended."""
         with _opened(store_path) as store:
             _must_exist(store, job_id)
@@ -185,6 +185,7 @@ def add_request(store: QueueStore, request: AddRequest, roots: tuple[Path, ...])
         ),
         Path("/"),
     )
+    check_jobs(jobs, roots)
     added = add_jobs(store, jobs, who=WHO, now=datetime.now(UTC), again=request.again)
     return {"job_ids": list(added.job_ids), "there_already": dict(added.there_already)}
 

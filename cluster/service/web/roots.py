@@ -13,9 +13,19 @@ from farm.config import checked_value, meant
 from farm.errors import SettingsError
 from farm.options import OptionKind, options_of
 from farm.settings import RenderSettings
+from scheduler.queue.records import NewJob
 
-CLOSED = ("address", "job_dir", "c2pa_key", "c2pa_certificate")
-"""Options that are never taken over HTTP: they reach beyond the job, or name secrets."""
+CLOSED = (
+    "address",
+    "job_dir",
+    "c2pa_key",
+    "c2pa_certificate",
+    "ffmpeg",
+    "encoder_option",
+    "allow_unverified_models",
+)
+"""Options that are never taken over HTTP: they reach beyond the job, name secrets or programs, or
+(an encoder's own options) files that it writes."""
 
 
 def checked_options(options: Mapping[str, object]) -> dict[str, Any]:
@@ -70,6 +80,17 @@ def check_path(text: str, roots: Sequence[Path]) -> None:
         raise SettingsError(f"{text!r}: must be an absolute path")
     if not any(path.resolve().is_relative_to(root) for root in roots):
         raise SettingsError(f"{text}: lies outside of {', '.join(map(str, roots))}")
+
+
+def check_jobs(jobs: Sequence[NewJob], roots: Sequence[Path]) -> None:
+    """Refuse jobs whose files lie elsewhere: a folder may hold links, a template may name one.
+
+    Raises:
+        SettingsError: One does.
+    """
+    for job in jobs:
+        for path in (job.target, job.output, *job.values["source"]):
+            check_path(str(path), roots)
 
 
 def _paths(values: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from farm.errors import SettingsError, SetupError
 
 _END_S = 10.0
 _BACKLOG = 128
+_MOST_CONNECTIONS = 256
 
 
 class WebServer:
@@ -48,7 +49,14 @@ class WebServer:
             )
         self._socket = _bound(listen, host, int(port))
         app = create_app(store_path, log_dir, settings)
-        config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            limit_concurrency=_MOST_CONNECTIONS,
+            server_header=False,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="http", daemon=True

@@ -9,7 +9,7 @@ import pytest
 from farm.errors import FarmError, InputError
 from scheduler.queue.manifest_file import parse_time, read_manifest
 from scheduler.queue.requests import JobRequest, build_jobs, settings_of
-from scheduler.queue.watch import FolderWatch, is_written
+from scheduler.queue.watch import FolderWatch, is_written, watch
 
 NONE = {"frame_processor": ["none"]}
 
@@ -48,9 +48,24 @@ def test_every_target_goes_with_every_source_and_a_folder_is_one_person(folder: 
     assert len(settings_of(build_jobs(request, folder)[0].values).sources) == 2
 
 
+def test_two_spellings_of_one_output_are_one_name(folder: Path) -> None:
+    (folder / "link").symlink_to(folder / "in")
+    request = JobRequest(targets=("in/a.mp4",), output="link/../in/x.mp4", values=NONE)
+    other = JobRequest(targets=("in/a.mp4",), output="link/x.mp4", values=NONE)
+    (first,), (second,) = (build_jobs(each, folder) for each in (request, other))
+    assert second.output == folder / "in" / "x.mp4"
+    assert first.output == folder / "in" / "x.mp4"
+
+
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
+        ({"values": {"frame_processor": ["face_swaper"]}}, "did you mean 'face_swapper'"),
+        ({"values": {"frame_processor": ["face_swapper"]}}, "needs a face to put in"),
+        ({"values": {**NONE, "execution_provider": "cdua"}}, "did you mean 'cuda'"),
+        ({"values": {**NONE, "video_encoder": "libvpx-vp8"}}, "did you mean 'libvpx-vp9'"),
+        ({"output": "{stem}.png"}, "an image becomes an image and a video a video"),
+        ({"output": "{stem}"}, "has no ending that names a format"),
         ({"output": "out.mp4"}, "put {stem} or {number} in"),
         ({"output": "{stem}.mp4", "sources": ("people/*.png", "people/ann")}, "put {source} in"),
         ({"output": "{stm}.mp4"}, "did you mean 'stem'"),
@@ -189,3 +204,14 @@ def test_a_file_that_a_process_writes_is_known(folder: Path) -> None:
 def test_a_folder_that_goes_is_said(folder: Path) -> None:
     with pytest.raises(InputError, match="there is no such folder"):
         FolderWatch(folder / "no", 1).complete(0)
+
+
+def test_a_watch_with_an_unknown_processor_does_not_begin(folder: Path) -> None:
+    with pytest.raises(FarmError, match="did you mean 'face_anonymizer'"):
+        watch(
+            folder=folder / "in",
+            to="{stem}.mp4",
+            values={"frame_processor": ["face_anonymiser"]},
+            store=folder / "q.sqlite",
+            say=lambda _: None,
+        )

@@ -50,12 +50,15 @@ def test_what_is_old_goes_and_what_is_young_stays(store: QueueStore, tmp_path: P
     ]
     log = tmp_path / "log"
     log.write_text("a log")
+    report = tmp_path / f"job-{numbers[0]}-1.html"
+    report.write_text("a report")
     kept = Retention(jobs=9 * DAY, job_folders=7 * DAY, outputs=5 * DAY)
     tidy(store, kept, NOW, lambda number: log if number == numbers[0] else tmp_path / "none")
     assert not old.exists()
     assert not manifest_path(old).exists()
     assert not default_job_dir(failed).exists()
     assert not log.exists()
+    assert not report.exists()
     assert young.exists()
     assert sorted(job.job_id for job in store.jobs()) == numbers[1:]
 

@@ -84,6 +84,30 @@ def test_a_disabled_schedule_does_not_fire_and_misses_nothing(
     assert len(fire_due(store, NOW + 6 * HOUR)) == 1
 
 
+def test_a_clock_that_had_run_ahead_does_not_silence_a_schedule(
+    store: QueueStore, request_fields: dict[str, object]
+) -> None:
+    add_schedule(store, "nightly", HOURLY, request_fields, NOW)
+    fire_due(store, NOW + 9000 * HOUR)
+    assert fire_due(store, NOW + HOUR / 10) == []
+    following = get_schedule(store, "nightly").next_fire
+    assert following is not None
+    assert following <= NOW + 2 * HOUR
+    fire_due(store, following)
+    assert get_schedule(store, "nightly").last_fire == following
+
+
+def test_a_clock_that_is_set_back_a_little_fires_nothing_twice(
+    store: QueueStore, request_fields: dict[str, object]
+) -> None:
+    add_schedule(store, "nightly", HOURLY, request_fields, NOW)
+    fire = get_schedule(store, "nightly").next_fire
+    assert fire is not None
+    assert len(fire_due(store, fire)) == 1
+    for seconds in (-60, 0, 60):
+        assert fire_due(store, fire + timedelta(seconds=seconds)) == []
+
+
 def test_names_are_unique_and_known(store: QueueStore, request_fields: dict[str, object]) -> None:
     add_schedule(store, "nightly", HOURLY, request_fields, NOW)
     assert schedules(store) == [get_schedule(store, "nightly")]

@@ -88,7 +88,11 @@ def test_a_job_is_added_watched_shown_cancelled_and_tried_again(
     WebDriverWait(page, _LIMIT_S).until(
         lambda p: p.execute_script("return document.getElementById('preview').naturalWidth > 0")
     )
+    page.find_element(By.TAG_NAME, "summary").click()
     seen(page, '"altered_by"')
+    page.switch_to.frame(page.find_element(By.CSS_SELECTOR, "iframe.report"))
+    seen(page, "clip-out.mp4")
+    page.switch_to.default_content()
 
     slow = {"chunk_seconds": "0.1", "video_encoder": "libvpx-vp9"}
     add(page, service.url, clip, tmp_path / "{stem}-slow.webm", "face_anonymizer", **slow)

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive
 
 from cluster.service.config import WebSettings
 from cluster.service.web.app import create_app
-from cluster.service.web.guard import COOKIE, FORM_FIELD, is_loopback
+from cluster.service.web.guard import COOKIE, FORM_FIELD, Guard, is_loopback
 from cluster.service.web.server import WebServer
 from farm.errors import SettingsError, SetupError
+from farm.observer import WorkerProgress
 from scheduler.queue.claims import claim, finish, heartbeat
 from scheduler.queue.records import JobOutcome, JobProgress
 from scheduler.queue.store import QueueStore
@@ -86,6 +89,10 @@ def test_a_job_is_added_shown_ordered_and_removed_over_rest(site: Site) -> None:
         ({"output": "/elsewhere/{stem}.mp4"}, "lies outside of"),
         ({"sources": ["/etc/passwd"]}, "lies outside of"),
         ({"options": {"address": "ray://evil:1"}}, "address cannot be set over HTTP"),
+        ({"options": {"ffmpeg": "/bin/sh"}}, "ffmpeg cannot be set over HTTP"),
+        ({"options": {"encoder-option": ["stats=/etc/x"]}}, "cannot be set over HTTP"),
+        ({"options": {"frame_processor": ["face_anonymiser"]}}, "did you mean 'face_anonymizer'"),
+        ({"options": {"video_encoder": "libx246"}}, "did you mean 'libx26"),
         ({"options": {"models-dir": "/etc"}}, "/etc: lies outside of"),
         ({"options": {"model": {"swapper": "/etc/passwd"}}}, "/etc/passwd: lies outside of"),
         ({"options": {"video_quality": 99}}, "must be between 0 and 51"),
@@ -109,6 +116,24 @@ def test_a_link_does_not_lead_out_of_the_roots(site: Site, tmp_path: Path) -> No
     assert answer.status_code == 409
 
 
+def test_a_link_in_a_folder_or_behind_a_template_does_not_lead_out(
+    site: Site, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.mp4").write_bytes(b"x")
+    (tmp_path / "clips").mkdir()
+    (tmp_path / "clips" / "a.mp4").symlink_to(outside / "secret.mp4")
+    (tmp_path / "link-in").symlink_to(outside)
+    for changes in (
+        {"targets": [f"{tmp_path}/clips"]},
+        {"targets": [f"{tmp_path}/clips/*.mp4"]},
+        {"output": f"{tmp_path}/link-{{stem}}/out.mp4"},
+    ):
+        answer = site.client.post("/api/jobs", json=site.job(**changes))
+        assert "lies outside of" in answer.json()["detail"], changes
+    assert site.store.jobs() == []
+
+
 def test_without_roots_nothing_is_added(tmp_path: Path) -> None:
     site = Site(tmp_path, roots=())
     answer = site.client.post("/api/jobs", json=site.job())
@@ -121,6 +146,7 @@ def test_another_sites_page_changes_nothing(site: Site) -> None:
     for headers in (
         {"Origin": "https://evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},
     ):
@@ -138,6 +164,149 @@ def test_a_form_without_the_secret_changes_nothing(site: Site) -> None:
         assert answer.status_code == 403
     assert site.post("/jobs/1/cancel").status_code == 303
     assert site.store.get(1).outcome is JobOutcome.CANCELLED
+
+
+def test_every_answer_keeps_other_sites_and_scripts_out(site: Site) -> None:
+    add(site.store, new_job(1))
+    for path in ("/", "/jobs/1", "/api/jobs", "/jobs/1/preview.jpg", "/metrics", "/nothing"):
+        headers = site.client.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] == "same-origin"
+        assert headers["x-frame-options"] == "DENY"
+    policy = site.client.get("/").headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe-inline" not in policy
+    assert "<script>" not in site.client.get("/jobs/1").text
+
+
+def test_what_a_job_says_is_text_and_no_markup(site: Site, tmp_path: Path) -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    target = tmp_path / f"{evil}.mp4"
+    output = tmp_path / f"{evil}-out.mp4"
+    values = {"target": str(target), "output": str(output), "note": evil}
+    add(site.store, new_job(1, target=target, output=output, values=values, tags=(evil,)))
+    found = claim(site.store, evil, NOW)
+    assert found is not None
+    worker = WorkerProgress(worker=evil, node=evil, chunk_index=1, chunks=1, frames=1, fps=1.0)
+    progress = JobProgress(stage=evil, detail=evil, frames=10, frames_done=1, workers=(worker,))
+    heartbeat(site.store, found[0], NOW, progress)
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "job-1.log").write_text(evil)
+    pages = [site.client.get(path).text for path in ("/", "/fragment", "/jobs/1")]
+    finish(site.store, found[0], NOW, JobOutcome.FAILED, 1, evil)
+    pages += [site.client.get(path).text for path in ("/", "/jobs/1", f"/?show={evil}")]
+    pages.append(site.post("/add", targets=evil, output=evil, tags=evil).text)
+    for page in pages:
+        assert "<img src=x" not in page
+    assert "&lt;img src=x onerror=alert(1)&gt;" in pages[0]
+
+
+def test_a_report_runs_no_scripts_and_lies_in_no_origin(site: Site, tmp_path: Path) -> None:
+    output = tmp_path / "out.mp4"
+    add(site.store, new_job(1, output=output))
+    assert site.client.get("/jobs/1/report").status_code == 404
+    found = claim(site.store, "service", NOW)
+    assert found is not None
+    finish(site.store, found[0], NOW, JobOutcome.DONE, 0, "")
+    (tmp_path / "out.mp4.facefarm.html").write_text("<script>alert(1)</script>")
+    headers = site.client.get("/jobs/1/report").headers
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert policy.endswith("; sandbox")
+    assert headers["x-frame-options"] == "SAMEORIGIN"
+
+
+def guarded(receive: Receive, **settings: Any) -> int:
+    """Send a request with a body to the guard alone; returns the status of its answer."""
+
+    async def nothing(*_: object) -> None:
+        raise AssertionError("nothing may come through")
+
+    said: list[Message] = []
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    guard = Guard(nothing, hosts=(), token=None, form_token="x", **settings)
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/jobs",
+        "query_string": b"",
+        "headers": headers,
+    }
+    asyncio.run(guard(scope, receive, send))
+    return int(said[0]["status"])
+
+
+def test_a_huge_request_is_refused_before_it_is_read_whole() -> None:
+    read: list[int] = []
+
+    async def receive() -> Message:
+        assert len(read) < 100
+        read.append(1)
+        return {"type": "http.request", "body": b"x" * (1 << 20), "more_body": True}
+
+    assert guarded(receive) == 413
+
+
+def test_a_request_that_trickles_in_is_given_up() -> None:
+    async def receive() -> Message:
+        await asyncio.sleep(3600)
+        raise AssertionError("it is given up before")
+
+    assert guarded(receive, body_s=0.01) == 408
+
+
+def test_a_wrong_token_is_said_and_gives_no_cookie(tmp_path: Path) -> None:
+    site = Site(tmp_path, token=TOKEN)
+    page = site.client.get("/login").text
+    secret = page.split(f'name="{FORM_FIELD}" value="')[1].split('"')[0]
+    answer = site.client.post("/login", data={FORM_FIELD: secret, "token": "a wrong token"})
+    assert answer.status_code == 401
+    assert "this is not the token" in answer.text
+    assert COOKIE not in site.client.cookies
+    site.store.close()
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "status"),
+    [
+        ("/jobs/99/cancel", {}, 409),
+        ("/jobs/99/priority/1", {}, 409),
+        ("/jobs/99999999999999999999/cancel", {}, 422),
+        ("/add", {"targets": "/x", "output": "/y", "priority": "high"}, 422),
+        ("/add", {"targets": "/x", "output": "/y", "option-video_quality": "x"}, 422),
+    ],
+)
+def test_what_a_form_cannot_mean_is_said(
+    site: Site, path: str, fields: dict[str, str], status: int
+) -> None:
+    assert site.post(path, **fields).status_code == status
+
+
+def test_the_page_and_rest_tell_what_each_worker_does(site: Site) -> None:
+    add(site.store, new_job(1))
+    found = claim(site.store, "service", NOW)
+    assert found is not None
+    workers = (
+        WorkerProgress(worker="worker-0", node="n1", chunk_index=7, chunks=2, frames=60, fps=12.5),
+        WorkerProgress(worker="worker-1", node="n2", chunk_index=None, chunks=0, frames=0, fps=0),
+    )
+    heartbeat(site.store, found[0], NOW, JobProgress(frames=90, frames_done=60, workers=workers))
+    page = site.client.get("/fragment").text
+    for text in ("worker-0", "n1", "00007", "12.5", "worker-1", "waits"):
+        assert f"<td>{text}</td>" in page or f'<td class="number">{text}</td>' in page
+    told = site.client.get("/api/jobs/1").json()["job"]["progress"]["workers"]
+    assert told[0] == {
+        "worker": "worker-0",
+        "node": "n1",
+        "chunk_index": 7,
+        "chunks": 2,
+        "frames": 60,
+        "fps": 12.5,
+    }
 
 
 def test_a_token_is_asked_of_everybody(tmp_path: Path) -> None:
