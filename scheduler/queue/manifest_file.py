@@ -13,7 +13,7 @@ import io
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,9 +64,11 @@ def read_manifest(path: Path, defaults: Mapping[str, Any]) -> list[NewJob]:
     if not rows:
         raise InputError(f"{path}: holds no job; write [[job]] with target and output")
     jobs: list[NewJob] = []
+    names = {row.values["name"] for row in rows if row.values.get("name")}
     places: dict[str, tuple[int, ...]] = {}
     for row in rows:
         values = {**defaults, **row.values}
+        _check_order(row, values.get("after", ()), places, names)
         made = _jobs(row, values, places, path.parent)
         first = len(jobs)
         jobs += made
@@ -117,6 +119,18 @@ def _jobs(
         raise SettingsError(f"{row.where}: {error.message}") from error
     except InputError as error:
         raise InputError(f"{row.where}: {error.message}") from error
+
+
+def _check_order(
+    row: _Row, after: Sequence[str], places: Mapping[str, object], names: Collection[str]
+) -> None:
+    """Refuse to wait for a job that does not stand before, so that none waits in a circle."""
+    for name in after:
+        if name in names and name not in places:
+            raise SettingsError(
+                f"{row.where}: waits for {name!r}, which does not stand before it; a job waits for"
+                " earlier ones only, so that none waits in a circle"
+            )
 
 
 def _after(

@@ -47,7 +47,8 @@ def add_schedule(
     """
     following = rule.next_fire(now)
     if following is None:
-        raise InputError(f"schedule {name}: never fires; check its time")
+        why = f"{rule.at:%Y-%m-%d %H:%M} has passed" if rule.at else "no date fits its times"
+        raise InputError(f"schedule {name}: never fires: {why}")
     with store.change():
         if store.base.execute("SELECT 1 FROM schedules WHERE name = ?", (name,)).fetchone():
             raise InputError(f"schedule {name}: is there already; remove it first")

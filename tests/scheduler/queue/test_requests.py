@@ -149,6 +149,11 @@ def test_a_manifest_says_the_same_in_each_format(folder: Path, name: str) -> Non
         ("j.csv", "target,output\nin/a.mp4,x.mp4,extra", "line 2: has more cells"),
         ("j.csv", "target,output,video-quality\nin/a.mp4,x.mp4,hi", "line 2: video-quality must"),
         ("j.csv", "target,output,after\nin/a.mp4,x.mp4,late", "no job before this one is called"),
+        (
+            "j.csv",
+            "name,after,target,output\nx,y,in/a.mp4,a.mp4\ny,x,in/b.mkv,b.mkv",
+            "line 2: waits for 'y', which does not stand before it",
+        ),
         ("j.csv", "target,output\nin/no.mp4,x.mp4", "line 2: .*there is no such file"),
     ],
 )  # fmt: skip

@@ -15,8 +15,9 @@ const pictureAddress = (picture) =>
 
 // Pictures that are shown already stay until their successor has come, so that nothing flickers.
 const drawn = (live, text) => {
-  const next = document.createElement("div");
-  next.innerHTML = text;
+  const template = document.createElement("template"); // loads nothing by itself
+  template.innerHTML = text;
+  const next = template.content;
   next.querySelectorAll("img[data-picture]").forEach((picture) => {
     const before = live.querySelector(`img[data-picture="${picture.dataset.picture}"]`);
     if (!before) return;

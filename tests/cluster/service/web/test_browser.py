@@ -13,7 +13,7 @@ from scheduler.queue.store import QueueStore
 from tests.cluster.service.command import ServiceProcess
 from tests.media_maker import Studio
 
-pytestmark = [pytest.mark.browser, pytest.mark.ray]
+pytestmark = [pytest.mark.browser, pytest.mark.ray, pytest.mark.timeout(600)]
 _FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run"
     " --disable-background-networking --disable-component-update --disable-sync"
