@@ -186,7 +186,8 @@ class VideoJob(ABC, Generic[Outcome]):
             )
             plan = with_shared_gpus(self._runtime, settings, plan, say)
             self._tally.look_at_sources(check_source_content(settings))
-        hdr = hdr_notes(index.hdr, plan.encoder.encoder, carried=plan.dynamic_hdr is not None)
+        dynamic = plan.dynamic_hdr
+        hdr = hdr_notes(index.hdr, plan.encoder.encoder, carried=dynamic.kinds if dynamic else ())
         for note in (*plan.notes, *plan.encoding.notes, *hdr):
             self._tally.note(note)
         self._say_plan(plan)

@@ -21,6 +21,7 @@ from farm.media.hdr import read_hdr
 from farm.media.layout import Component, layout_of
 from farm.media.pixel_formats import has_alpha
 from farm.media.planes import plane_lines
+from farm.media.stream import StreamParameters
 from farm.media.verify_audio import without_adts
 from farm.settings import (
     AnonymizeMethod,
@@ -397,10 +398,11 @@ ROWS: tuple[Row, ...] = (
 )
 
 
-def row_for(path: Path, pix_fmt: str) -> Row:
+def row_for(path: Path, stream: StreamParameters) -> Row:
     """The row of a file that is not in the registry: rendered as it can be kept best."""
+    pix_fmt, fields = stream.pix_fmt, stream.field_order > 1
     rgb = pix_fmt.startswith(("rgb", "bgr", "gbr", "argb", "pal"))
-    wide = rgb or "a" in pix_fmt.removeprefix("gray") or path.suffix in (".webm", ".mkv")
+    wide = rgb or fields or "a" in pix_fmt.removeprefix("gray") or path.suffix in (".webm", ".mkv")
     return Row(
         name=path.name,
         suffix=".mkv" if wide else ".mp4",

@@ -12,17 +12,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from farm.errors import JobError
+from farm.media.sample_entry import add_entry_box, entry_box
 
 _CLAP = struct.Struct(">iIiIiIiI")
 """Numerator and denominator of width, height, and the offset of the centre in x and y."""
-_FULL_BOX, _VISUAL_ENTRY = 8, 78
-"""Bytes of `stsd` before its entries, and of a video's entry before its own boxes."""
-_MOST_HEADER = 64 << 20
 _SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
 _CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
-Box = tuple[bytes, int, int]
-"""Kind, first byte of the content, and the byte behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,24 +69,7 @@ def add_crop(path: Path, crop: CropTag, size: tuple[int, int]) -> None:
     Raises:
         JobError: It is no such file.
     """
-    with path.open("r+b") as file:
-        moov = next((each for each in _file_boxes(path) if each[0] == b"moov"), None)
-        if moov is None or moov[2] != path.stat().st_size:
-            raise JobError(f"{path}: its index is not at the end, so that no crop tag can be added")
-        file.seek(moov[1] - 8)
-        index = bytearray(file.read())
-        chain = _chain(bytes(index), 0, len(index), (b"moov", b"trak", b"mdia", b"minf", b"stbl"))
-        stsd = _child(bytes(index), *chain[-1][1:], b"stsd")
-        if stsd is None:
-            raise JobError(f"{path}: its first track describes no pictures")
-        entry = next(_boxes(bytes(index), stsd[1] + _FULL_BOX, stsd[2]))
-        box = _clap_of(crop, size)
-        index[entry[2] : entry[2]] = box
-        for _, start, _ in (*chain, stsd, entry):
-            grown = int.from_bytes(index[start - 8 : start - 4], "big") + len(box)
-            index[start - 8 : start - 4] = grown.to_bytes(4, "big")
-        file.seek(moov[1] - 8)
-        file.write(index)
+    add_entry_box(path, _clap_of(crop, size))
 
 
 def _clap_of(crop: CropTag, size: tuple[int, int]) -> bytes:
@@ -104,74 +82,15 @@ def _clap_of(crop: CropTag, size: tuple[int, int]) -> bytes:
 
 
 def _mov_crop(path: Path, stream_index: int, size: tuple[int, int]) -> CropTag | None:
-    moov = next((each for each in _file_boxes(path) if each[0] == b"moov"), None)
-    if moov is None or moov[2] - moov[1] > _MOST_HEADER:
+    clap = entry_box(path, stream_index, b"clap")
+    if clap is None or len(clap) != _CLAP.size:
         return None
-    with path.open("rb") as file:
-        file.seek(moov[1])
-        data = file.read(moov[2] - moov[1])
-    tracks = [each for each in _boxes(data, 0, len(data)) if each[0] == b"trak"]
-    if stream_index >= len(tracks):
-        return None
-    place: Box | None = tracks[stream_index]
-    for kind in (b"mdia", b"minf", b"stbl", b"stsd"):
-        place = None if place is None else _child(data, place[1], place[2], kind)
-    if place is None:
-        return None
-    entry = next(_boxes(data, place[1] + _FULL_BOX, place[2]), None)
-    clap = None if entry is None else _child(data, entry[1] + _VISUAL_ENTRY, entry[2], b"clap")
-    if clap is None or clap[2] - clap[1] != _CLAP.size:
-        return None
-    numbers = _CLAP.unpack_from(data, clap[1])
+    numbers = _CLAP.unpack(clap)
     if 0 in numbers[1::2]:
         return None
     width, height, across, down = (Fraction(*numbers[i : i + 2]) for i in range(0, 8, 2))
     left, top = (size[0] - width) / 2 + across, (size[1] - height) / 2 + down
     return CropTag(left=left, top=top, right=size[0] - width - left, bottom=size[1] - height - top)
-
-
-def _chain(data: bytes, start: int, stop: int, kinds: tuple[bytes, ...]) -> list[Box]:
-    """Boxes inside each other, the outermost first."""
-    found: list[Box] = []
-    for kind in kinds:
-        box = _child(data, start, stop, kind)
-        if box is None:
-            raise JobError(f"an MP4 of the farm has no {kind.decode()} box")
-        found.append(box)
-        start, stop = box[1:]
-    return found
-
-
-def _child(data: bytes, start: int, stop: int, kind: bytes) -> Box | None:
-    return next((each for each in _boxes(data, start, stop) if each[0] == kind), None)
-
-
-def _boxes(data: bytes, start: int, stop: int) -> Iterator[Box]:
-    """Boxes with sizes of 32 bit, which those of an index have."""
-    while start + 8 <= stop:
-        size = int.from_bytes(data[start : start + 4], "big")
-        if size < 8 or start + size > stop:
-            return
-        yield data[start + 4 : start + 8], start + 8, start + size
-        start += size
-
-
-def _file_boxes(path: Path) -> Iterator[Box]:
-    """Top-level boxes of a file."""
-    end, at = path.stat().st_size, 0
-    with path.open("rb") as file:
-        while at + 8 <= end:
-            file.seek(at)
-            head = file.read(16)
-            size, kind, content = int.from_bytes(head[:4], "big"), head[4:8], at + 8
-            if size == 1:
-                size, content = int.from_bytes(head[8:16], "big"), at + 16
-            elif size == 0:
-                size = end - at
-            if size < 8 or at + size > end:
-                return
-            yield kind, content, at + size
-            at += size
 
 
 def _matroska_crop(path: Path, stream_index: int) -> CropTag | None:

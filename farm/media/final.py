@@ -288,6 +288,8 @@ def _joined(
         shift=shift,
         edit=carrier(request.dynamic_hdr),
     )
+    if request.dynamic_hdr is not None:
+        request.dynamic_hdr.add_record(target)
     if request.crop is not None and writes_crop(rules, binary):
         add_crop(target, request.crop, (request.stream.width, request.stream.height))
     task = FinalTask(
@@ -372,6 +374,12 @@ def _notes(request: FinishRequest, task: FinalTask) -> tuple[str, ...]:
         notes.append(
             f"the turn by {request.stream.rotation} degrees is lost: {task.rules.title} "
             f"by this ffmpeg does not hold it; .mp4 does"
+        )
+    dynamic = request.dynamic_hdr
+    if dynamic and dynamic.dolby_vision and task.rules.muxer not in ("mp4", "matroska"):
+        notes.append(
+            f"Dolby Vision: {task.rules.title} by ffmpeg does not say that it is there; .mp4 and "
+            ".mkv do"
         )
     if request.crop is not None and not writes_crop(task.rules, task.binary):
         notes.append(

@@ -8,26 +8,33 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
+
+from farm.media.sample_entry import entry_box
 
 _MASTERING = struct.Struct("=20i2i")
 """Ten rationals (red, green, blue, white, each x then y; darkest, brightest) and two flags."""
 _LIGHT = struct.Struct("=2I")
 _CHROMATICITY_UNITS = 50000
 _LUMINANCE_UNITS = 10000
+DOLBY_VISION = "Dolby Vision"
 _DYNAMIC = {
     Type.DYNAMIC_HDR_PLUS: "HDR10+",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
-    Type.DOVI_RPU_BUFFER: "Dolby Vision",
-    Type.DOVI_METADATA: "Dolby Vision",
+    Type.DOVI_RPU_BUFFER: DOLBY_VISION,
+    Type.DOVI_METADATA: DOLBY_VISION,
 }
+DOLBY_VISION_BOX = b"dvvC"
+_LEAST_RECORD, _SINGLE_LAYER_PROFILE = 5, 8
 CARRIED = frozenset({"HDR10+", "HDR Vivid"})
-"""Kinds of metadata of each picture that are carried from HEVC to HEVC."""
+"""Kinds of metadata of each picture that are always carried from HEVC to HEVC."""
 STATIC_HDR_ENCODERS = frozenset({"libx264", "libx264rgb", "libx265", "libsvtav1"})
 """Encoders that are told mastering display and content light."""
 
@@ -72,13 +79,31 @@ def read_hdr(frame: VideoFrame) -> HdrMetadata | None:
     return HdrMetadata(mastering_display=display, content_light=light, dynamic=tuple(dynamic))
 
 
-def hdr_notes(hdr: HdrMetadata | None, encoder: str, *, carried: bool = False) -> tuple[str, ...]:
+def dolby_vision_record(path: Path, container: str, stream_index: int) -> bytes:
+    """What an MP4 says of its Dolby Vision, where a picture and its metadata are all of it.
+
+    That is profile 8, whose pictures are HDR10, HLG or SDR by themselves. Empty for anything else.
+
+    Source: Dolby Vision Streams Within the ISO Base Media File Format, 3.2 (configuration box).
+    """
+    if "mov" not in container.split(","):
+        return b""
+    record = entry_box(path, stream_index, DOLBY_VISION_BOX) or b""
+    if len(record) < _LEAST_RECORD or record[2] >> 1 != _SINGLE_LAYER_PROFILE:
+        return b""
+    has_second_layer = record[3] >> 1 & 1
+    return b"" if has_second_layer else record
+
+
+def hdr_notes(
+    hdr: HdrMetadata | None, encoder: str, *, carried: Collection[str] = ()
+) -> tuple[str, ...]:
     """What is left out of the HDR metadata of a source.
 
     Args:
         hdr: Of the source.
         encoder: Of the output.
-        carried: Whether the kinds that can be are carried over picture by picture.
+        carried: Kinds that are carried over picture by picture.
     """
     if hdr is None:
         return ()
@@ -86,7 +111,7 @@ def hdr_notes(hdr: HdrMetadata | None, encoder: str, *, carried: bool = False) -
         f"{name}: its metadata of each picture is left out{_instead(name)}; "
         "what describes the whole video stays"
         for name in hdr.dynamic
-        if not (carried and name in CARRIED)
+        if name not in carried
     ]
     if (hdr.mastering_display or hdr.content_light) and encoder not in STATIC_HDR_ENCODERS:
         notes.append(f"{encoder} does not write the mastering display of the source; libx265 does")
@@ -95,7 +120,11 @@ def hdr_notes(hdr: HdrMetadata | None, encoder: str, *, carried: bool = False) -
 
 def _instead(name: str) -> str:
     """What would keep it."""
-    return " (from HEVC to libx265, unscaled, it is kept)" if name in CARRIED else ""
+    if name in CARRIED:
+        return " (from HEVC to libx265, unscaled, it is kept)"
+    if name == DOLBY_VISION:
+        return " (profile 8 is kept from MP4 to libx265, unscaled)"
+    return ""
 
 
 def _mastering_display(values: tuple[int, ...]) -> str:

@@ -26,7 +26,7 @@ from farm.errors import MediaError
 from farm.media.chroma import CODECS, chroma_location
 from farm.media.crop import CropTag, read_crop
 from farm.media.damage import find_damage
-from farm.media.hdr import HdrMetadata
+from farm.media.hdr import HdrMetadata, dolby_vision_record
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
 from farm.media.limits import check_length
 from farm.media.main_stream import choice_notes, main_video_stream
@@ -78,6 +78,8 @@ class VideoIndex:
     duration_s: Fraction | None
     crop: CropTag | None = None
     """What the container hides of the stored picture."""
+    dolby_vision: bytes = b""
+    """The container's record of Dolby Vision, of a kind that can be carried over."""
     hdr: HdrMetadata | None = None
     """Of the first frame."""
     notes: tuple[str, ...] = ()
@@ -158,8 +160,13 @@ def build_index(
         check_length(path, len(reading.flags), duration_s)
         if not reading.flags:
             raise MediaError(f"{path}: the video stream holds no packets; the file may be cut off")
-        crop = read_crop(path, container.format.name, number, (stream.width, stream.height))
-        return replace(_index(path, container, video, stream, reading), notes=notes, crop=crop)
+        name = container.format.name
+        return replace(
+            _index(path, container, video, stream, reading),
+            notes=notes,
+            crop=read_crop(path, name, number, (stream.width, stream.height)),
+            dolby_vision=dolby_vision_record(path, name, number),
+        )
 
 
 def _index(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from farm.media.index import build_index
 from farm.media.plan import FramePlan, plan_frames
 from farm.media.reshape import Reshape
 from farm.media.retime import at_rate, multiplied
+from farm.media.sample_entry import add_entry_box
 from tests.media.retimed_case import render
 from tests.media_maker import Studio, serial_decode
 
 FRAMES = 20
 PLUS = HdrMetadata(dynamic=("HDR10+",))
+ALL = frozenset({"HDR10+", "Dolby Vision"})
+RECORD = bytes.fromhex("0100102540") + bytes(19)
 
 
 def message(number: int) -> bytes:
@@ -49,18 +53,20 @@ def source(media_studio: Studio) -> Path:
         params = ("-x265-params", "log-level=error:bframes=3:keyint=10")
         plain = media_studio.folder / "plus-plain.mp4"
         media_studio.ffmpeg("-i", media_studio.raw(frames=FRAMES), *x265, *params, plain)
-        _add_messages(plain, path)
+        _remade(plain, path, lambda number: (message(number), b""))
     return path
 
 
-def _add_messages(plain: Path, path: Path) -> None:
+def _remade(plain: Path, path: Path, units: Callable[[int], tuple[bytes, bytes]]) -> None:
+    """The same packets with other units before and behind their pictures."""
     with av.open(str(plain)) as given, av.open(str(path), "w") as made:
         stream = made.add_stream_from_template(given.streams.video[0])
         packets = [packet for packet in given.demux(video=0) if packet.size]
         shown = sorted(packet.pts or 0 for packet in packets)
         for packet in packets:
-            unit = message(shown.index(packet.pts or 0))
-            data = len(unit).to_bytes(4, "big") + unit + bytes(packet)
+            before, after = units(shown.index(packet.pts or 0))
+            sizes = [len(each).to_bytes(4, "big") if each else b"" for each in (before, after)]
+            data = sizes[0] + before + bytes(packet) + sizes[1] + after
             new: av.Packet[Any] = av.Packet(data)
             new.pts, new.dts, new.time_base = packet.pts, packet.dts, packet.time_base
             new.duration, new.is_keyframe, new.stream = packet.duration, packet.is_keyframe, stream
@@ -120,15 +126,65 @@ def test_it_is_left_out_where_it_would_not_be_true(source: Path) -> None:
 def test_what_is_carried_is_not_said_to_be_lost() -> None:
     both = HdrMetadata(dynamic=("HDR10+", "Dolby Vision"))
     assert len(hdr_notes(both, "libx265")) == 2
-    assert [n.split(":")[0] for n in hdr_notes(both, "libx265", carried=True)] == ["Dolby Vision"]
+    left = hdr_notes(both, "libx265", carried={"HDR10+"})
+    assert [note.split(":")[0] for note in left] == ["Dolby Vision"]
 
 
-def test_units_are_found_in_both_forms_and_put_before_the_picture() -> None:
-    unit, start = message(3), b"\0\0\0\1"
-    stream = start + b"\x40\x01set" + start + unit + start + b"\x02\x01slice"
-    assert dynamic_units(stream, b"") == start + unit
-    sized = b"".join(len(each).to_bytes(4, "big") + each for each in (b"\x40\x01set", unit))
-    assert dynamic_units(sized, bytes([1]) + bytes(20) + b"\xff" + bytes(5)) == start + unit
+def test_units_are_found_in_both_forms_and_put_around_the_picture() -> None:
+    plus, vision, start = message(3), b"\x7c\x01rpu\x80", b"\0\0\0\1"
     plain = start + b"\x40\x01set" + start + b"\x02\x01slice"
-    assert with_units(plain, start + unit) == stream
-    assert dynamic_units(plain, b"") == b""
+    whole = plain[:9] + start + plus + plain[9:] + start + vision
+    assert dynamic_units(whole, b"", ALL) == (start + plus, start + vision)
+    assert dynamic_units(whole, b"", {"HDR10+"}) == (start + plus, b"")
+    assert dynamic_units(plain, b"", ALL) == (b"", b"")
+    units = (b"\x40\x01set", plus, b"\x02\x01slice", vision)
+    sized = b"".join(len(each).to_bytes(4, "big") + each for each in units)
+    header = bytes([1]) + bytes(20) + b"\xff" + bytes(5)
+    assert dynamic_units(sized, header, ALL) == (start + plus, start + vision)
+    assert with_units(plain, (start + plus, start + vision)) == whole
+
+
+@pytest.fixture
+def vision(source: Path, tmp_path: Path) -> Path:
+    """The same with units and the record of Dolby Vision, profile 8.4."""
+    path = tmp_path / "vision.mp4"
+    _remade(source, path, lambda number: (b"", b"\x7c\x01rpu%d\x80" % number))
+    add_entry_box(path, (len(RECORD) + 8).to_bytes(4, "big") + b"dvvC" + RECORD)
+    return path
+
+
+def units_of(path: Path) -> list[tuple[bytes, bytes]]:
+    """Of each packet, in display order."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        extradata = bytes(stream.codec_context.extradata or b"")
+        packets = [packet for packet in container.demux(stream) if packet.size]
+    packets.sort(key=lambda packet: packet.pts or 0)
+    return [dynamic_units(bytes(packet), extradata, ALL) for packet in packets]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_dolby_vision_of_one_layer_is_kept_with_its_record(
+    vision: Path, tmp_path: Path, suffix: str
+) -> None:
+    index = build_index(vision)
+    assert index.dolby_vision == RECORD
+    index = replace(index, hdr=HdrMetadata(dynamic=("HDR10+", "Dolby Vision")))
+    plan = plan_frames(index, None)
+    kept = dynamic_hdr(index, plan.packets, plan.output, Reshape(), "hevc")
+    assert kept is not None
+    assert kept.kinds == ALL
+    output = tmp_path / f"out{suffix}"
+    render(vision, output, same, encoder="libx265", dynamic_hdr=kept)
+    assert units_of(output) == units_of(vision)
+    assert len(set(units_of(output))) == FRAMES
+    if suffix == ".mp4":
+        assert build_index(output).dolby_vision[:5] == RECORD[:5]
+
+
+@pytest.mark.parametrize("record", [b"\x01\0\x0a\x25\x10" + bytes(19), RECORD[:3] + b"\x27"])
+def test_other_kinds_of_dolby_vision_are_not_carried(source: Path, record: bytes) -> None:
+    path = source.with_name("other.mp4")
+    _remade(source, path, lambda number: (b"", b""))
+    add_entry_box(path, (len(record) + 8).to_bytes(4, "big") + b"dvvC" + record)
+    assert build_index(path).dolby_vision == b""
