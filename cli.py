@@ -153,12 +153,18 @@ class FarmCommand(click.Command):
         """Call the function and write its result."""
         output: Output = click.get_current_context().obj
         with _logs(output, log_file), ExitStack() as stack:
-            given = collect(self.work, values)
+            given = collect(self.work, values, _given(click.get_current_context()))
             result = self.work(**given, **_wiring(self.work, output, values, stack))
         output.result(result.document, result.lines)
         if result.error is not None:
             raise result.error
         return result.exit_code
+
+
+def _given(ctx: click.Context) -> set[str]:
+    """Names of the options that the user has given, in whatever way."""
+    default = click.core.ParameterSource.DEFAULT
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is not default}
 
 
 def _wiring(
@@ -335,7 +341,7 @@ _GROUPS = {
     "schedule": "Add renders to the queue at given times.",
     "queue": "Add renders to the queue, look at them, and change their turn.",
     "models": "List, fetch, check and optimise model files.",
-    "jobs": "List, show, go on with and clean up what is kept of jobs.",
+    "jobs": "List, show, go on with, mend and clean up what is kept of jobs.",
     "bench": "Measure how fast this machine is, and against what.",
 }
 _COMMANDS = {
@@ -389,6 +395,10 @@ _COMMANDS = {
     "jobs list": ("cluster.job_commands:list_jobs", "Show the jobs that are kept."),
     "jobs show": ("cluster.job_commands:show_job", "Show what a job's ledger says."),
     "jobs resume": ("cluster.job_commands:resume_job", "Go on with a job where it stopped."),
+    "jobs rerender": (
+        "cluster.job_commands:rerender_job",
+        "Render a stretch of a kept job again with other settings, and join it anew.",
+    ),
     "jobs clean": (
         "cluster.job_commands:clean_job",
         "Delete finished chunks and ledger of a job; outputs stay.",

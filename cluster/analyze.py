@@ -76,8 +76,10 @@ class Analysis(VideoJob[AnalysisReport]):
     def _check(self) -> None:
         """Nothing beside the settings, which were checked when made."""
 
-    def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
-        return decide_analysis_of(self._settings, index, say, recognises=self._recognises)
+    def _decide(
+        self, settings: RenderSettings, index: VideoIndex, say: Callable[[str], None]
+    ) -> FaceDecision:
+        return decide_analysis_of(settings, index, say, recognises=self._recognises)
 
     def _say_plan(self, plan: JobPlan) -> None:
         assert plan.analysis is not None

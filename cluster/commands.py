@@ -5,11 +5,14 @@ Not for: reading options or writing results (`cli.py`), or the job itself (`clus
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+from cluster.done_before import as_own, done_before
+from cluster.parts import Again
 from farm.command import CommandResult
 from farm.environment import check_environment
 from farm.errors import DamagedSource, SettingsError
@@ -39,7 +42,7 @@ def render(
     """Render a video on the farm, or an image in this process."""
     if plan:
         return _forecast(settings, observer, stop)
-    return _result(*_render(settings, None, observer, stop))
+    return result_of(settings, observer, stop)
 
 
 def preview(
@@ -95,6 +98,7 @@ def _render(
     span: tuple[float, int] | None,
     observer: RenderObserver,
     stop: StopRequest,
+    again: Again | None = None,
 ) -> tuple[RenderReport, dict[str, Any]]:
     """Render, and write the manifest."""
     check_environment()
@@ -102,9 +106,15 @@ def _render(
     if said:
         observer.note(said)
     with staged(settings, observer.note) as local:
+        if span is None:
+            local = as_own(local)
         check_render(local)
-        report = _render_here(local, span, observer, stop)
-        return report, _write_down(local, report, as_shown(settings))
+        manifest: dict[str, Any] = {}
+
+        def finished(report: RenderReport) -> None:
+            manifest.update(_write_down(local, report, as_shown(settings)))
+
+        return _render_here(local, span, observer, stop, finished, again), manifest
 
 
 def _render_here(
@@ -112,19 +122,26 @@ def _render_here(
     span: tuple[float, int] | None,
     observer: RenderObserver,
     stop: StopRequest,
+    finished: Callable[[RenderReport], None],
+    again: Again | None = None,
 ) -> RenderReport:
-    """Render files of this machine."""
-    if span is None and is_image_set(settings.target):
+    """Render files of this machine; `finished` is called when the output is in place."""
+    if span is not None or not (is_image_set(settings.target) or is_image(settings.target)):
+        from cluster.render import render_video
+
+        return render_video(
+            settings, observer, span=span, stop=stop, finished=finished, again=again
+        )
+    if is_image_set(settings.target):
         from farm.image_set import render_images
 
-        return render_images(settings, observer, _write_down, stop)
-    if span is None and is_image(settings.target):
+        report = render_images(settings, observer, _write_down, stop)
+    else:
         from farm.image_target import render_image
 
-        return render_image(settings, observer)
-    from cluster.render import render_video
-
-    return render_video(settings, observer, span=span, stop=stop)
+        report = render_image(settings, observer)
+    finished(report)
+    return report
 
 
 def _write_down(
@@ -145,8 +162,24 @@ def _write_down(
 def result_of(
     settings: RenderSettings, observer: RenderObserver, stop: StopRequest
 ) -> CommandResult:
-    """Render what a kept job says."""
-    return _result(*_render(settings, None, observer, stop))
+    """Render, unless the same command has done so already."""
+    check_environment()
+    found = done_before(with_profile(with_map(settings))[0])
+    if found is None:
+        return _result(*_render(settings, None, observer, stop))
+    line = f"{settings.output}: is finished already"
+    damaged = DamagedSource(f"{line}, but its source is damaged; the manifest lists the gaps")
+    return CommandResult(
+        document=found, lines=[line], error=damaged if found.get("damage") else None
+    )
+
+
+def result_again(
+    settings: RenderSettings, again: Again, observer: RenderObserver, stop: StopRequest
+) -> CommandResult:
+    """Render a stretch of a kept job with settings of its own."""
+    check_render(replace(again.settings, overwrite=settings.overwrite))
+    return _result(*_render(settings, None, observer, stop, again))
 
 
 def _result(report: RenderReport, manifest: dict[str, Any]) -> CommandResult:

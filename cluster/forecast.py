@@ -103,8 +103,10 @@ class _Forecast(VideoJob[Forecast]):
     def _check(self) -> None:
         check_processors(self._settings.processors, self._settings.sources)
 
-    def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
-        return decide_faces(self._settings, index, say)
+    def _decide(
+        self, settings: RenderSettings, index: VideoIndex, say: Callable[[str], None]
+    ) -> FaceDecision:
+        return decide_faces(settings, index, say)
 
     def _job(
         self,

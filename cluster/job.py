@@ -27,6 +27,7 @@ from cluster.crew import crew
 from cluster.encoding import PickEncoder
 from cluster.inventory import questions_for
 from cluster.orders import render_setup, rules_of
+from cluster.parts import JobPart, version_of
 from cluster.plan import JobPlan, Span, plan_job
 from cluster.runtime import RayRuntime
 from cluster.tally import Tally
@@ -46,7 +47,6 @@ from farm.job_folder import (
     default_job_dir,
     has_work,
     make_folder,
-    plain,
     remove_empty,
 )
 from farm.media.chunk_file import ChunkHeader
@@ -62,11 +62,10 @@ from farm.registry import JobRegistry, RegisteredJob
 from farm.report import Stage
 from farm.settings import OnChange, RenderSettings
 from farm.stop import StopRequest
-from farm.stored_settings import store_settings
 from scheduler.chunks import Chunk
 from scheduler.dispatch import Dispatch
 from scheduler.ledger import Ledger
-from scheduler.ledger_records import AttemptNote, JobVersion, StoredChunk
+from scheduler.ledger_records import AttemptNote, StoredChunk
 
 Outcome = TypeVar("Outcome")
 SPARE_STORE_BYTES = 4 << 20
@@ -122,7 +121,9 @@ class VideoJob(ABC, Generic[Outcome]):
         """Refuse what can be refused before anything starts."""
 
     @abstractmethod
-    def _decide(self, index: VideoIndex, say: Callable[[str], None]) -> FaceDecision:
+    def _decide(
+        self, settings: RenderSettings, index: VideoIndex, say: Callable[[str], None]
+    ) -> FaceDecision:
         """Decide on faces and models."""
 
     @abstractmethod
@@ -168,11 +169,13 @@ class VideoJob(ABC, Generic[Outcome]):
         runtime: RayRuntime,
         digest: Future[str],
         pick: PickEncoder,
+        settings: RenderSettings | None = None,
     ) -> JobPlan:
-        settings = self._settings
+        """Plan the job, or a part of it with settings of its own."""
+        settings = settings or self._settings
         with self._tally.stage(Stage.DECIDE, "models and faces"):
             say = partial(self._observer.stage, Stage.DECIDE)
-            faces = self._decide(index, say)
+            faces = self._decide(settings, index, say)
             inventory = runtime.inventory(questions_for(settings))
             plan = plan_job(
                 settings,
@@ -220,11 +223,7 @@ class VideoJob(ABC, Generic[Outcome]):
         """
         path, settings = self._job_dir(), self._settings
         replan = settings.faults.replan or self._relisted
-        version = JobVersion(
-            fingerprint=plan.request,
-            identity=plain(plan.identity),
-            settings=store_settings(settings),
-        )
+        version = version_of(plan, settings)
         self._ledger.begin(version, replan=replan, has_work=has_work(path))
         if self._span is None:
             job = RegisteredJob(
@@ -236,14 +235,14 @@ class VideoJob(ABC, Generic[Outcome]):
             JobRegistry().add(job)
         return JobFolder(path, plan.fingerprint, plan.request)
 
-    def _finished(self, plan: JobPlan, folder: JobFolder) -> dict[int, ChunkHeader]:
-        """Return the chunks that need not be rendered again, by number."""
+    def _finished(self, part: JobPart) -> dict[int, ChunkHeader]:
+        """Return the chunks of a part that need not be rendered again, by number."""
         self._ledger.flush()
-        noted = self._ledger.chunks()
+        noted, plan = self._ledger.chunks(), part.plan
         sha256 = {n: c.sha256 for n, c in noted.items() if c.fingerprint == plan.fingerprint}
         ranges = [(chunk.frame_start, chunk.frame_stop) for chunk in plan.chunks]
-        found = folder.finished(ranges, sha256)
-        self._ledger.forget([number for number in noted if number not in found])
+        found = part.folder.finished(ranges, sha256, part.chunks)
+        self._ledger.forget([n for n in noted if n in part.chunks and n not in found])
         for number, header in found.items():
             if number not in noted:
                 self._ledger.store(_stored(header))

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
-from cluster.commands import result_of
+from cluster.commands import result_again, result_of
+from cluster.done_before import has_own_output
+from cluster.parts import Again, parse_range
 from farm.command import CommandResult
 from farm.errors import InputError, JobError
 from farm.job_folder import JobFolder
 from farm.observer import RenderObserver
-from farm.options import Option
+from farm.options import Option, OptionsOf, options_of, with_options
 from farm.registry import JobRegistry
 from farm.settings import RenderSettings
 from farm.stop import StopRequest
@@ -22,6 +24,18 @@ from farm.stored_settings import restore_settings
 from farm.summary import table
 from scheduler.driver_lease import is_driven
 from scheduler.ledger_tables import JobSummary, read_summary
+
+_RUNNING = ("workers", "address", "max_memory", "execution_threads")
+"""Options of who renders, which hold for the whole command."""
+_MAY_DIFFER = ("sources", "processors", "selection", "analysis", "models_dir", "models")
+_ALLOWED = frozenset(
+    {
+        *(spec.name for spec in options_of(RenderSettings) if spec.place[0] in _MAY_DIFFER),
+        *("execution_provider", "allow_unverified_models", *_RUNNING),
+    }
+)
+_FIXED = tuple(s.name for s in options_of(RenderSettings) if s.name not in _ALLOWED)
+"""Options that a stretch shares with the rest: encoder, size, times, and where things lie."""
 
 JobName = Annotated[
     str | None, Option(positional=True, help="Number of the job, or its beginning.")
@@ -79,6 +93,41 @@ def resume_job(
     if address is not None:
         settings = replace(settings, address=address)
     return result_of(settings, observer, stop)
+
+
+def rerender_job(
+    *,
+    job: JobName = None,
+    job_dir: JobDir = None,
+    where: Annotated[
+        str,
+        Option(
+            name="range",
+            metavar="START-END",
+            help="Times in the output, each as --start and --end take them: 12.5-14, 1:02-1:03.5, "
+            "55- (to the end). Chunks that show any of it are rendered again.",
+        ),
+    ],
+    overwrite: Annotated[
+        bool, Option(help="Replace an output that is not as this job made it.")
+    ] = False,
+    changes: Annotated[
+        dict[str, Any], OptionsOf(record=RenderSettings, without=_FIXED, all_given=True)
+    ],
+    observer: RenderObserver,
+    stop: StopRequest,
+) -> CommandResult:
+    """Render a stretch of a job again with other settings; what is not given stays as it was."""
+    start, end = parse_range(where)
+    folder, summary = _find(job, job_dir)
+    settings = _settings(folder, summary)
+    here = {name: value for name, value in changes.items() if name in _RUNNING}
+    settings = with_options(settings, here)
+    kept = replace(settings.faults, keep_job=True, replan=False)
+    settings = replace(settings, faults=kept)
+    settings = replace(settings, overwrite=overwrite or has_own_output(settings))
+    again = Again(start=start, end=end, settings=with_options(settings, changes))
+    return result_again(settings, again, observer, stop)
 
 
 def clean_job(

@@ -5,6 +5,7 @@ Not for: deciding anything (`cluster.plan`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from cluster.plan import JobPlan, Span
@@ -66,9 +67,14 @@ def _device(settings: RenderSettings, plan: JobPlan) -> HardwareDecode:
 
 
 def finish_request(
-    settings: RenderSettings, span: Span | None, plan: JobPlan, folder: JobFolder
+    settings: RenderSettings,
+    span: Span | None,
+    plan: JobPlan,
+    folder: JobFolder,
+    others: Sequence[JobPlan] = (),
 ) -> FinishRequest:
-    """Return what the final task must know."""
+    """Return what the final task must know; `others` are plans of stretches of the same output."""
+    plans = (plan, *others)
     return FinishRequest(
         source=settings.target.absolute(),
         video_only=span is not None,
@@ -82,7 +88,7 @@ def finish_request(
         encoder=plan.encoder,
         encode_on=plan.encoding.encode_on,
         keep_audio=settings.keep_audio,
-        private=plan.faces.private,
+        private=any(each.faces.private for each in plans),
         dynamic_hdr=plan.dynamic_hdr,
         crop=None if plan.reshape.size else plan.index.crop,
         copies=_copies(settings, plan),
@@ -90,9 +96,11 @@ def finish_request(
         ffmpeg=settings.ffmpeg,
         verify=settings.verify,
         overwrite=settings.overwrite,
-        altered_by=plan.faces.alters,
+        altered_by=tuple(dict.fromkeys(name for each in plans for name in each.faces.alters)),
         signing=signing_files(settings),
         work_dir=folder.make_final_dir(),
+        fingerprints=tuple(each.fingerprint for each in plans),
+        note_dir=None if span is not None else folder.path,
     )
 
 

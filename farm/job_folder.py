@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -20,12 +20,14 @@ from farm.chunk_task import attempt_name, chunk_name
 from farm.errors import ChunkError, InputError
 from farm.files import unmark_folder
 from farm.media.chunk_file import ChunkHeader, read_header, read_packets
+from farm.media.placed import PLACED_NAME
 
 _CHUNK = re.compile(r"\d{5,}\.chunk")
 _ATTEMPT = re.compile(r"\.\d{5,}\.chunk\.t[0-9a-f]+")
 _LEDGER = re.compile(r"ledger\.sqlite(-journal)?")
 _SIGHTS = re.compile(r"\d{5,}\.faces")
 _HALF_WRITTEN = re.compile(r"\.{1,2}\d{5,}\.(chunk|faces)\..+")
+_PLACED = re.compile(re.escape(PLACED_NAME) + r"(\.new)?")
 _HASH_BYTES = 1 << 20
 _FINAL = ".facefarm-final"
 _EARLIER = ".facefarm-earlier"
@@ -92,7 +94,10 @@ class JobFolder:
         shutil.rmtree(self.path / _FINAL, ignore_errors=True)
 
     def finished(
-        self, ranges: Sequence[tuple[int, int]], noted: Mapping[int, str] | None = None
+        self,
+        ranges: Sequence[tuple[int, int]],
+        noted: Mapping[int, str] | None = None,
+        only: Container[int] | None = None,
     ) -> dict[int, ChunkHeader]:
         """Return the whole chunks of this job that are there; others are deleted.
 
@@ -101,10 +106,12 @@ class JobFolder:
         Args:
             ranges: Half-open frame range of each chunk of the plan.
             noted: SHA-256 of the files, where it was noted, by chunk.
+            only: Numbers of the chunks that are looked at; files of others are left alone. None
+                for all.
         """
-        self._adopt(ranges)
+        self._adopt(ranges, only)
         found: dict[int, ChunkHeader] = {}
-        for path in self._files(_CHUNK):
+        for path in self._files(_CHUNK, only):
             header = self._whole(path, ranges)
             sha256 = None if header is None or not noted else noted.get(header.chunk_index)
             if sha256 and file_sha256(path) != sha256:
@@ -117,13 +124,23 @@ class JobFolder:
                 self._set_aside(path)
         return found
 
-    def _adopt(self, ranges: Sequence[tuple[int, int]]) -> None:
+    def _adopt(self, ranges: Sequence[tuple[int, int]], only: Container[int] | None) -> None:
         """Give whole files of attempts the names of chunks that are not there; delete the rest."""
-        for path in sorted(self._files(_ATTEMPT)):
+        for path in sorted(self._files(_ATTEMPT, only)):
             header = self._whole(path, ranges)
-            if header is not None and not self.chunk_path(header.chunk_index).exists():
+            if header is not None and not self._has_chunk(header.chunk_index):
                 path.replace(self.chunk_path(header.chunk_index))
-        self.clear_attempts()
+            else:
+                path.unlink(missing_ok=True)
+        for path in self._files(_HALF_WRITTEN, only):
+            path.unlink(missing_ok=True)
+
+    def _has_chunk(self, chunk_index: int) -> bool:
+        """Tell whether a chunk is there that shows the pictures of this job."""
+        try:
+            return self._is_ours(read_header(self.chunk_path(chunk_index)))
+        except ChunkError:
+            return False
 
     def clear_attempts(self) -> None:
         """Delete what attempts have left that were not accepted."""
@@ -170,16 +187,21 @@ class JobFolder:
         self.clear_scratch()
         self.clear_attempts()
         self._clear_encoders()
-        for path in self._files(_LEDGER):
+        # The ledger last: until then a run that was killed here is known to be finished.
+        for path in (*self._files(_PLACED), *self._files(_LEDGER)):
             path.unlink(missing_ok=True)
         # Not empty: the user keeps files of their own there.
         with suppress(OSError):
             self.path.rmdir()
 
-    def _files(self, name: re.Pattern[str]) -> list[Path]:
+    def _files(self, name: re.Pattern[str], only: Container[int] | None = None) -> list[Path]:
+        """Return the files with such a name; with `only`, those of these chunks."""
         if not self.path.is_dir():
             return []
-        return [path for path in self.path.iterdir() if name.fullmatch(path.name)]
+        found = [path for path in self.path.iterdir() if name.fullmatch(path.name)]
+        if only is None:
+            return found
+        return [path for path in found if int(path.name.lstrip(".").split(".")[0]) in only]
 
     def clear_scratch(self) -> None:
         """Delete what was being written when a run was killed."""
@@ -234,7 +256,7 @@ def remove_empty(path: Path) -> None:
     """Delete a folder without work, with its ledger; what the user keeps in it stays."""
     if path.is_dir():
         for each in path.iterdir():
-            if _LEDGER.fullmatch(each.name):
+            if _LEDGER.fullmatch(each.name) or _PLACED.fullmatch(each.name):
                 each.unlink(missing_ok=True)
         with suppress(OSError):
             path.rmdir()

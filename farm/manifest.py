@@ -41,7 +41,9 @@ def build_manifest(
         report: What was done.
         created: When the render ended, aware UTC.
     """
-    processors = [name for name in settings.processors.names if name != "none"]
+    others = [name for stretch in report.other_settings for name in stretch.altered_by]
+    names = [name for name in settings.processors.names if name != "none"]
+    processors = list(dict.fromkeys([*names, *others]))
     return {
         "format": "facefarm manifest",
         "format_version": _FORMAT_VERSION,

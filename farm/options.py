@@ -15,7 +15,7 @@ import inspect
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
@@ -86,6 +86,8 @@ class OptionsOf:
     record: type
     without: tuple[str, ...] = ()
     """Names of options that are left out."""
+    all_given: bool = False
+    """Whether values that were given count where they are the defaults."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,12 +128,13 @@ def options_of(source: Any) -> tuple[OptionSpec, ...]:
     return tuple(_specs(source, ()))
 
 
-def collect(source: Any, values: Mapping[str, Any]) -> Any:
+def collect(source: Any, values: Mapping[str, Any], given: Collection[str] = ()) -> Any:
     """Make a settings record, or the arguments of a function, from option values by name.
 
     Args:
         source: A record class, or a function.
         values: By `OptionSpec.name`; a missing one takes its default.
+        given: Names of those that the user has given, be it as the default says.
 
     Returns:
         The record; for a function a dictionary of its arguments.
@@ -145,7 +148,7 @@ def collect(source: Any, values: Mapping[str, Any]) -> Any:
         if _is_record(kind):
             arguments[name] = collect(kind, values)
         elif raw := _annotation(kind, OptionsOf):
-            arguments[name] = _changed(raw, values)
+            arguments[name] = _changed(raw, values, given)
         elif (name,) in specs and specs[(name,)].name in values:
             arguments[name] = _converted(specs[(name,)], values[specs[(name,)].name])
             if not _is_record(source):
@@ -269,13 +272,33 @@ def _annotation(kind: Any, wanted: type[Mark]) -> Mark | None:
     return next((m for m in kind.__metadata__ if isinstance(m, wanted)), None)
 
 
-def _changed(raw: OptionsOf, values: Mapping[str, Any]) -> dict[str, Any]:
+def with_options(record: Any, values: Mapping[str, Any]) -> Any:
+    """Return a settings record with other values of some options, by `OptionSpec.name`.
+
+    Raises:
+        SettingsError: A value cannot be read or is out of range.
+    """
+    kind: Any = type(record)
+    for spec in options_of(kind):
+        if spec.name in values:
+            record = _placed(record, spec.place, _converted(spec, values[spec.name]))
+    return record
+
+
+def _placed(record: Any, place: tuple[str, ...], value: Any) -> Any:
+    """Return a record with a value in its place, in a record within it or itself."""
+    name, *rest = place
+    inner = _placed(getattr(record, name), tuple(rest), value) if rest else value
+    return dataclasses.replace(record, **{name: inner})
+
+
+def _changed(raw: OptionsOf, values: Mapping[str, Any], given: Collection[str]) -> dict[str, Any]:
     """Values of a record's options that are not the defaults, once they can be read."""
     found = {}
     for spec in options_of(raw.record):
         if spec.name in values and spec.name not in raw.without:
             value = _converted(spec, values[spec.name])
-            if value != spec.default:
+            if value != spec.default or (raw.all_given and spec.name in given):
                 _check_all(spec, value)
                 found[spec.name] = _plain_value(values[spec.name])
     return found

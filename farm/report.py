@@ -143,6 +143,19 @@ class FlickerReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherSettings:
+    """A stretch of the output that was rendered again with settings of its own."""
+
+    frame_start: int
+    frame_stop: int
+    """Half-open, in output frames."""
+    altered_by: tuple[str, ...]
+    """Its processors that change pictures."""
+    different: tuple[str, ...]
+    """Each option that was not as in the rest, and how."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RenderReport:
     """The outcome of one finished render."""
 
@@ -183,6 +196,8 @@ class RenderReport:
     damage: tuple[Damage, ...] = ()
     kept: tuple[tuple[int, int], ...] = ()
     """Half-open ranges of output frames that no attempt could render: they are the source's."""
+    other_settings: tuple[OtherSettings, ...] = ()
+    """Stretches that `jobs rerender` made with settings of their own."""
     gaps: tuple[Gap, ...] = ()
     """Stretches in which somebody vanishes and returns; only where a face table was read."""
     notes: tuple[str, ...] = ()

@@ -32,6 +32,10 @@ def summary_lines(report: RenderReport) -> list[str]:
         lines.append(f"  speed     {report.bottleneck}")
     lines += [f"  note      {note}" for note in report.notes]
     lines += [f"  kept      frames {start} to {stop} as they were" for start, stop in report.kept]
+    lines += [
+        f"  again     frames {each.frame_start} to {each.frame_stop}: {'; '.join(each.different)}"
+        for each in report.other_settings
+    ]
     lines += [f"  damage    {damage_line(damage)}" for damage in report.damage]
     return lines
 

@@ -132,6 +132,8 @@ class Ledger:
                 raise SettingsError(self._refusal(before[base], version))
             self._forget_work()
         with self._file.transaction():
+            if stretch is None and replan:
+                self._file.rows("DELETE FROM stretches")
             self._file.rows(
                 "INSERT OR REPLACE INTO versions VALUES (?, ?, ?)",
                 (version.fingerprint, json.dumps(version.identity), json.dumps(version.settings)),

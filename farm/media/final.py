@@ -47,6 +47,7 @@ from farm.media.final_task import (
 )
 from farm.media.join import Chunk, JoinedVideo, join_chunks, read_chunks
 from farm.media.place import check_place, disk_error, put_in_place
+from farm.media.placed import note_placed
 from farm.media.probe import open_container
 from farm.media.sequence import write_sequence
 from farm.media.stream import StreamParameters
@@ -100,6 +101,11 @@ class FinishRequest:
     """Certificate and key for a C2PA signature; None signs nothing."""
     ffmpeg: Path | None = None
     work_dir: Path
+    fingerprints: tuple[str, ...] = ()
+    """Of the chunks, where some were rendered with settings of their own; empty where all are
+    alike."""
+    note_dir: Path | None = None
+    """Folder of the note of what is put in place (`farm.media.placed`); None for no note."""
 
     @property
     def whole_order(self) -> WholeOrder:
@@ -157,7 +163,7 @@ def finish(
     rules = check_codec(request.output, request.encoder.codec)
     check_place(request.output, overwrite=request.overwrite)
     binary = find_ffmpeg(request.ffmpeg)
-    chunks = read_chunks(request.chunk_paths, len(request.times))
+    chunks = read_chunks(request.chunk_paths, len(request.times), request.fingerprints)
     temporary = request.temporary
     scratch = [temporary]
     try:
@@ -198,6 +204,8 @@ def _finish(
     verify(temporary, _expected(request, task, chunks, joined), level)
     digest = sha256_of(temporary)
     size = temporary.stat().st_size
+    if request.note_dir is not None:
+        note_placed(request.note_dir, digest, size)
     put_in_place(temporary, request.output, overwrite=request.overwrite)
     return FinishReport(
         output_bytes=size,
@@ -233,7 +241,7 @@ def _finish_sequence(request: FinishRequest, progress: Progress | None) -> Finis
     """Write every frame as an image; there is no sound, and ffmpeg is not needed."""
     began = time.monotonic()
     check_place(request.output, overwrite=request.overwrite)
-    chunks = read_chunks(request.chunk_paths, len(request.times))
+    chunks = read_chunks(request.chunk_paths, len(request.times), request.fingerprints)
     mark = Mark(altered_by=request.altered_by).after(mark_of_source(request.source))
     try:
         with TemporaryDirectory(prefix=".facefarm-", dir=request.output.parent) as folder:

@@ -7,7 +7,7 @@ colour of every codec that the farm encodes. Not for: the other streams (`farm.m
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -52,8 +52,16 @@ class JoinedVideo:
     """Number, in decode order, of each chunk's first packet."""
 
 
-def read_chunks(paths: tuple[Path, ...], frame_count: int) -> tuple[Chunk, ...]:
+def read_chunks(
+    paths: tuple[Path, ...], frame_count: int, fingerprints: Collection[str] = ()
+) -> tuple[Chunk, ...]:
     """Read all headers and check that the chunks are of one job, of one kind, and leave no gap.
+
+    Args:
+        paths: In order.
+        frame_count: How many frames they must hold.
+        fingerprints: Of chunks that may be joined though they were rendered with other settings;
+            without them all have that of the first.
 
     Raises:
         ChunkError: a chunk file is damaged.
@@ -70,7 +78,7 @@ def read_chunks(paths: tuple[Path, ...], frame_count: int) -> tuple[Chunk, ...]:
                 f"{following} is due; delete it and run the command again"
             )
         following += chunk.header.frame_count
-        _check_alike(chunks[0], chunk)
+        _check_alike(chunks[0], chunk, fingerprints)
     if following != frame_count:
         raise JobError(
             f"the chunks hold {following} of {frame_count} frames; run the command again"
@@ -78,7 +86,7 @@ def read_chunks(paths: tuple[Path, ...], frame_count: int) -> tuple[Chunk, ...]:
     return chunks
 
 
-def _check_alike(first: Chunk, other: Chunk) -> None:
+def _check_alike(first: Chunk, other: Chunk, fingerprints: Collection[str]) -> None:
     """Refuse a chunk that a decoder set up for the first one would show wrongly."""
     names: tuple[str, ...] = (
         "fingerprint",
@@ -95,7 +103,8 @@ def _check_alike(first: Chunk, other: Chunk) -> None:
         # shows them in a row was tried (`farm.media.untouched`).
         names = ("fingerprint", "codec", "pix_fmt", "width", "height", "extradata")
     for name in names:
-        if getattr(first.header, name) != getattr(other.header, name):
+        belongs = name == "fingerprint" and other.header.fingerprint in fingerprints
+        if getattr(first.header, name) != getattr(other.header, name) and not belongs:
             raise JobError(
                 f"{other.path}: its {name.replace('_', ' ')} is not that of the first chunk, so "
                 "they cannot be joined; delete it and run the command again"
