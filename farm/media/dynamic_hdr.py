@@ -159,10 +159,8 @@ def carrier(dynamic: DynamicHdr | None) -> Callable[[int, bytes], bytes] | None:
 
     def edit(frame: int, packet: bytes) -> bytes:
         mine = units.get(int(dynamic.packets[frame]))
-        return (
-            packet
-            if mine is None or all(each in packet for each in mine)
-            else with_units(packet, mine)
-        )
+        if mine is None or all(each in packet for each in mine):
+            return packet
+        return with_units(packet, mine)
 
     return edit
