@@ -20,7 +20,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -152,7 +152,8 @@ class FarmCommand(click.Command):
     def _work(self, *, log_file: Path | None, **values: Any) -> int:
         """Call the function and write its result."""
         output: Output = click.get_current_context().obj
-        with _logs(output, log_file), ExitStack() as stack:
+        # What libraries print (Ray's warnings, say) would stand before the result.
+        with redirect_stdout(sys.stderr), _logs(output, log_file), ExitStack() as stack:
             given = collect(self.work, values, _given(click.get_current_context()))
             result = self.work(**given, **_wiring(self.work, output, values, stack))
         output.result(result.document, result.lines)

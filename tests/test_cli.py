@@ -35,6 +35,7 @@ class FakeRender:
         self.span: tuple[float, int] | None = None
         self.damage: tuple[Damage, ...] = ()
         self.error: BaseException | None = None
+        self.prints = ""
 
     def __call__(
         self,
@@ -49,6 +50,7 @@ class FakeRender:
         observer.planned(10, 2, 1, "cpu", 2, "libx264")
         logging.getLogger("cluster.render").debug("a detail")
         logging.getLogger("cluster.render").warning("a warning")
+        sys.stdout.write(self.prints)
         observer.frames_done(10)
         if self.error is not None:
             raise self.error
@@ -486,6 +488,15 @@ def test_an_error_is_the_same_one_line_from_a_real_process(tmp_path: Path) -> No
     assert done.returncode == 2
     assert done.stderr == "facefarm: error: no.mp4: there is no such file (-t/--target)\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_libraries_print_does_not_stand_before_the_result(
+    farm: FakeRender, clip: Path, tmp_path: Path
+) -> None:
+    farm.prints = "(raylet) what a library prints\n"
+    result = run("render", "-t", clip, "-o", tmp_path / "o.mp4", "--json", *ANONYMIZE)
+    assert result.stdout.startswith("{")
+    assert "(raylet) what a library prints" in result.stderr
 
 
 def test_help_loads_no_heavy_library() -> None:
