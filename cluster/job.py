@@ -102,6 +102,8 @@ class VideoJob(ABC, Generic[Outcome]):
         self._check()
         reader = IndexReader(settings.target, settings.video_stream, settings.limits)
         reader.check()
+        mark = self._tally.start.mark
+        mark("options and file checked")
         indexing = in_background(partial(_timed_index, reader), "index")
         digest = in_background(partial(sha256_of, settings.target), "digest")
         with ExitStack() as stack:
@@ -110,8 +112,10 @@ class VideoJob(ABC, Generic[Outcome]):
                 own = RayRuntime(settings.address, settings.workers)
                 runtime = stack.enter_context(nullcontext(given) if given else own)
             self._runtime = runtime
+            mark("Ray")
             try:
                 index, self._tally.stage_s[Stage.INDEX] = indexing.result()
+                mark("rest of the index")
                 return self._with_ray(index, runtime, digest)
             finally:
                 self._leave_folder()
@@ -175,8 +179,11 @@ class VideoJob(ABC, Generic[Outcome]):
         settings = settings or self._settings
         with self._tally.stage(Stage.DECIDE, "models and faces"):
             say = partial(self._observer.stage, Stage.DECIDE)
+            mark = self._tally.start.mark
             faces = self._decide(settings, index, say)
+            mark("faces and models decided")
             inventory = runtime.inventory(questions_for(settings))
+            mark("nodes asked")
             plan = plan_job(
                 settings,
                 self._span,
@@ -189,6 +196,7 @@ class VideoJob(ABC, Generic[Outcome]):
             )
             plan = with_shared_gpus(self._runtime, settings, plan, say)
             self._tally.look_at_sources(check_source_content(settings))
+            mark("encoders tried, plan made")
         dynamic = plan.dynamic_hdr
         hdr = hdr_notes(index.hdr, plan.encoder.encoder, carried=dynamic.kinds if dynamic else ())
         for note in (*plan.notes, *plan.encoding.notes, *hdr):
@@ -289,6 +297,8 @@ class VideoJob(ABC, Generic[Outcome]):
 
         def noted(note: AttemptNote) -> None:
             board.note(note)
+            if note.outcome == "sent":
+                self._tally.start.mark("first worker up")
             if setup.analyse:
                 return
             self._tally.book.note(note, time.monotonic())
@@ -320,6 +330,7 @@ class VideoJob(ABC, Generic[Outcome]):
             questions = questions_for(self._settings)
             hired = crew(self._runtime, plan, setup, rows, questions, self._tally.note, say)
             with PacketReader(plan.index) as reader, hired as pool:
+                self._tally.start.mark("folder, models sent, workers asked for")
                 most_bytes = store_bytes() // STORE_SHARE
                 shipper = PacketShipper(reader, ray.put, SPARE_STORE_BYTES, most_bytes)
                 pool.run(dispatch, frames, shipper, checked, self._asked_to_stop, noted)

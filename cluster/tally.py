@@ -23,6 +23,7 @@ from farm.media.final import FinishReport
 from farm.models.session import PROVIDERS
 from farm.observer import RenderObserver
 from farm.report import ChunkReport, Damage, Gap, RenderReport, Stage, WorkerReport, WorkerTime
+from farm.start_clock import FIRST_FRAME, StartClock
 from scheduler.attempt_book import AttemptBook
 from scheduler.chunks import Chunk
 
@@ -50,6 +51,7 @@ class Tally:
         self._sources = self._frames_seen = ContentScore()
         self.gaps: tuple[Gap, ...] = ()
         """Stretches in which somebody vanishes and returns."""
+        self.start = StartClock()
         self.book = AttemptBook()
         self.worker_time = WorkerTime()
         self._chunk_reports: list[ChunkReport] = []
@@ -97,6 +99,8 @@ class Tally:
 
     def add(self, worker: int, result: ChunkResult, frame_start: int = 0) -> None:
         """Count a chunk that a worker has finished, whose first output frame is `frame_start`."""
+        if result.spans:
+            self.start.mark_at(FIRST_FRAME, min(s.begin_s for s in result.spans.values()))
         tries = max(1, self.book.tries(result.chunk_index))
         self._chunk_reports.append(chunk_report(f"worker-{worker}", result, frame_start, tries))
         self._faces += result.faces
@@ -188,6 +192,8 @@ class Tally:
             private=plan.faces.private,
             lost_attempts=self.book.faults,
             worker_time=self.worker_time,
+            began_s=self.start.began_s,
+            start_s=self.start.parts(),
             bottleneck=name_bottleneck(
                 self.stage_s,
                 self.render_s,

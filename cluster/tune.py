@@ -33,12 +33,20 @@ class Way:
     """One way to render."""
 
     workers: int
+    """0 stands for a render that nothing was tuned for."""
     threads: int
     provider: str
     precision: Precision
 
+    @property
+    def untuned(self) -> bool:
+        """Whether it is what a render does that nothing was tuned for."""
+        return self.workers == 0
+
     def applied(self, settings: RenderSettings) -> RenderSettings:
         """The settings that render this way."""
+        if self.untuned:
+            return settings
         return replace(
             settings,
             workers=self.workers,
@@ -127,8 +135,9 @@ def tune(
             )
             return report.fps
 
-        measured = measure_ways(ways, render, rounds, say)
-    best = best_way(measured)
+        usual = replace(ways[0], workers=0, threads=0)
+        measured = measure_ways([usual, *ways], render, rounds, say)
+    best = best_way([each for each in measured if not each.way.untuned])
     profile = Profile(
         workers=best.way.workers,
         threads=best.way.threads,
@@ -143,6 +152,11 @@ def tune(
     rows = sorted(measured, key=lambda each: -each.fps)
     lines = [f"{each.fps:8.2f} fps  {_said(each.way)}" for each in rows]
     lines.append(f"kept for later renders: {describe(profile)} ({path})")
+    lines += [
+        f"without tuning a render reaches {each.fps / best.fps:.0%} of that"
+        for each in measured
+        if each.way.untuned
+    ]
     return CommandResult(document={"profile": profile, "measured": measured}, lines=lines)
 
 
@@ -183,4 +197,6 @@ def _splits(provider: str, cores: int) -> Iterator[tuple[int, int]]:
 
 
 def _said(way: Way) -> str:
+    if way.untuned:
+        return "without tuning"
     return f"{way.workers} x {way.threads} threads on {way.provider} ({way.precision.value})"

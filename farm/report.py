@@ -188,6 +188,10 @@ class RenderReport:
     """Whether faces were to be hidden: then nothing may show what they were."""
     lost_attempts: tuple[LostAttempt, ...] = ()
     """Attempts that had to be repeated, in order."""
+    began_s: float = 0.0
+    """When the job began, in seconds since 1970."""
+    start_s: dict[str, float] = field(default_factory=dict)
+    """Seconds from there to the first frame in work, by part, one after another."""
     worker_time: WorkerTime = field(default_factory=WorkerTime)
     bottleneck: str = ""
     """What held the render up, and what would help."""

@@ -122,3 +122,10 @@ def test_a_damaged_profile_file_costs_nothing_but_its_profiles(tmp_path: Path) -
     assert with_profile(settings(), path) == (settings(), "")
     store_profile(settings(), profile(), path)
     assert find_profile(settings(), path) is not None
+
+
+def test_a_render_without_tuning_is_measured_with_the_settings_as_they_are() -> None:
+    usual = way(0, 0)
+    assert usual.untuned
+    assert usual.applied(settings()) == settings()
+    assert way(2, 1).applied(settings()).workers == 2
