@@ -119,7 +119,7 @@ class ScaleBench:
             memory_bytes = family_bytes()
         frames = sum(chunk.frame_count for chunk in chunks)
         return ScaleRow(
-            name=f"{workers} workers",
+            name=f"{workers} worker{'' if workers == 1 else 's'}",
             workers=workers,
             chunks=len(chunks),
             frames=frames,
