@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import types
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -44,6 +45,8 @@ class FakeRender:
         *,
         span: tuple[float, int] | None = None,
         stop: StopRequest,
+        finished: Callable[[RenderReport], None],
+        again: object = None,
     ) -> RenderReport:
         self.settings, self.span = settings, span
         observer.stage(Stage.INDEX)
@@ -55,7 +58,9 @@ class FakeRender:
         if self.error is not None:
             raise self.error
         settings.output.write_bytes(b"video")
-        return replace(_report(settings.output), damage=self.damage)
+        report = replace(_report(settings.output), damage=self.damage)
+        finished(report)
+        return report
 
 
 def _report(output: Path) -> RenderReport:
@@ -250,7 +255,7 @@ def test_an_unknown_command_says_the_nearest() -> None:
         ("link.mp4", "is the input"),
         ("there.mp4", "is there already"),
         ("nowhere/o.mp4", "there is no such folder"),
-        ("folder.d", "is a folder"),
+        ("folder.mp4", "is a folder"),
         ("o", "has no ending"),
         ("o.png", "a video a video"),
         ("o.xyz", "cannot write .xyz"),
@@ -263,7 +268,7 @@ def test_an_output_that_cannot_be_is_refused_before_anything_starts(
 ) -> None:
     (tmp_path / "link.mp4").hardlink_to(clip)
     (tmp_path / "there.mp4").write_bytes(b"precious")
-    (tmp_path / "folder.d").mkdir()
+    (tmp_path / "folder.mp4").mkdir()
     before = sorted(tmp_path.rglob("*"))
     result = run("render", "-t", clip, "-o", tmp_path / output, *ANONYMIZE)
     _assert_refused(result, said)
