@@ -28,7 +28,8 @@ COOKIE = "facefarm_token"
 FORM_FIELD = "form_token"
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: forms would be sent with the origin "null".
+    "Referrer-Policy": "same-origin",
     "X-Frame-Options": "DENY",
     # Pages of other sites may not show its pictures, nor keep a handle on its windows.
     "Cross-Origin-Resource-Policy": "same-origin",
