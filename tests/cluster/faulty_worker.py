@@ -17,10 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from actors.worker import ChunkWorker
+from farm.encode_stage import EncodeStage
 from farm.render import ChunkRenderer
 
 VARIABLE = "FACEFARM_FAULTS"
-_STAGES = {"decode": "_decode", "process": "_process_chunk", "encode": "_encode"}
+_STAGES: dict[str, tuple[Any, str]] = {
+    "decode": (ChunkRenderer, "_decode"),
+    "process": (ChunkRenderer, "_process_chunk"),
+    "encode": (EncodeStage, "_encode"),
+}
 
 
 class FaultyWorker(ChunkWorker):
@@ -35,10 +40,10 @@ class FaultyWorker(ChunkWorker):
 
 def _install(folder: Path, fault: dict[str, Any]) -> None:
     """Put the fault before a stage of the renderer."""
-    name = _STAGES[fault["stage"]]
-    original: Callable[..., Any] = getattr(ChunkRenderer, name)
+    owner, name = _STAGES[fault["stage"]]
+    original: Callable[..., Any] = getattr(owner, name)
 
-    def faulty(self: ChunkRenderer, *arguments: Any) -> Any:
+    def faulty(self: Any, *arguments: Any) -> Any:
         work = next(each for each in arguments if hasattr(each, "task"))
         number, holds = work.task.chunk_index, fault["action"] == "hold"
         due = number >= fault["chunk"] if holds else number == fault["chunk"]
@@ -46,7 +51,7 @@ def _install(folder: Path, fault: dict[str, Any]) -> None:
             _hold(folder) if holds else _act(fault["action"])
         return original(self, *arguments)
 
-    setattr(ChunkRenderer, name, faulty)
+    setattr(owner, name, faulty)
 
 
 def _is_due(folder: Path, times: int) -> bool:
