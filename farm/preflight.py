@@ -47,7 +47,7 @@ def check_asked(settings: RenderSettings) -> None:
         if settings.time.asked:
             raise SettingsError("--start, --end and --fps: an image has no time; leave them out")
     if not images:
-        _check_ending(settings.output)
+        _check_file_name(settings.output)
         _check_format(settings)
 
 
@@ -183,18 +183,18 @@ def check_output(
     for path in inputs:
         if _is_same_file(output, path):
             raise InputError(f"{output}: is the input {path}; give the output another name")
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; name a file in it")
-    _check_ending(output)
+    _check_file_name(output)
     if output.exists() and not overwrite:
         raise InputError(f"{output}: is there already; give another name or --overwrite")
     if place:
         check_folder(output.absolute().parent)
 
 
-def _check_ending(output: Path) -> None:
-    """Refuse a name that says no format; a folder is refused as such."""
-    if not output.suffix and not output.is_dir():
+def _check_file_name(output: Path) -> None:
+    """Refuse a folder, and a name that says no format."""
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; name a file in it")
+    if not output.suffix:
         raise InputError(f"{output}: has no ending that names a format; add one, like .mp4 or .mkv")
 
 
