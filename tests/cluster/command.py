@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -25,19 +25,26 @@ _LIMIT_S = 60.0
 
 
 class Command:
-    """One slow `facefarm render`, in a session and with a temporary folder of its own."""
+    """One `facefarm`, in a session and with a temporary folder of its own; a slow render."""
 
-    def __init__(self, source: Path, output: Path, temporary: Path) -> None:
+    def __init__(
+        self,
+        source: Path,
+        output: Path,
+        temporary: Path,
+        arguments: Sequence[str | Path] | None = None,
+    ) -> None:
+        """Start it; `arguments` are those of another command."""
         self.output = output
         self.job_dir = output.with_name(f".{output.name}.facefarm")
         self.temporary = temporary
         self.mark = uuid.uuid4().hex
         slow = ("--video-encoder", "libvpx-vp9", "--chunk-seconds", "0.1", "--workers", "2")
-        arguments = ("render", "-t", source, "-o", output, "--frame-processor", "none", *slow)
+        render = ("render", "-t", source, "-o", output, "--frame-processor", "none", *slow)
         environment = os.environ | {_MARK: self.mark, "TMPDIR": str(temporary)}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed by `result`
         self.process = subprocess.Popen(
-            [sys.executable, ROOT / "cli.py", *arguments],
+            [sys.executable, ROOT / "cli.py", *(arguments or render)],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,

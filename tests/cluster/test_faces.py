@@ -150,6 +150,7 @@ def test_a_table_of_another_clip_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["faces.json"]
 
 
+@pytest.mark.long
 def test_a_table_that_was_analysed_before_gives_the_same_pixels_and_can_be_edited(
     runtime: RayRuntime, folder: Path, tmp_path: Path
 ) -> None:
@@ -186,6 +187,7 @@ def test_a_table_that_was_analysed_before_gives_the_same_pixels_and_can_be_edite
     assert edited.faces == 3
 
 
+@pytest.mark.long
 def test_one_person_is_worked_on_throughout_wherever_they_are(
     runtime: RayRuntime, folder: Path, tmp_path: Path
 ) -> None:
@@ -197,6 +199,7 @@ def test_one_person_is_worked_on_throughout_wherever_they_are(
     assert same == list(range(20, 26))
 
 
+@pytest.mark.long
 def test_a_map_puts_several_sources_onto_several_people(
     runtime: RayRuntime, folder: Path, tmp_path: Path
 ) -> None:
