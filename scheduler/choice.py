@@ -94,15 +94,22 @@ class Choice:
         if state.hands:
             return False
         for other in islice(board.leasing, _LOOKS):
-            lease, held = board.workers[other].lease, board.workers[other].last
-            begun = held is not None and board.chunks[held].lane == board.chunks[lease[0][0]].lane
-            if len(lease) > 1 or not begun:
+            lease = board.workers[other].lease
+            if self.can_spare(board.workers[other]):
                 state.lease.append(lease.pop())
                 if not lease:
                     del board.leasing[other]
                 board.leasing[worker] = None
                 return True
         return False
+
+    def can_spare(self, state: WorkerState) -> bool:
+        """Tell whether a worker is promised a stretch that it has not begun."""
+        lease, held, chunks = state.lease, state.last, self._board.chunks
+        if not lease:
+            return False
+        begun = held is not None and chunks[held].lane == chunks[lease[0][0]].lane
+        return len(lease) > 1 or not begun
 
     def _second(self) -> int | None:
         """Choose a chunk in another worker's hands that is better begun by an idle one as well."""

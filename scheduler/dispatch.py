@@ -312,6 +312,9 @@ class Dispatch:
         self._board.place(worker, state)
         if state.saved is not None or self._board.holds_suspect(state):
             out += self._feed_others()
+        elif self._board.idle and self._choice.can_spare(state):
+            # A chunk that gave trouble came between a worker and its stretch.
+            out += self._feed(next(iter(self._board.idle)))
         return [*out, *self._leave(worker)] if state.draining and not state.hands else out
 
     def _leave(self, worker: int) -> list[Instruction]:

@@ -543,3 +543,24 @@ def test_every_chunk_is_done_or_the_job_fails_whatever_happens(data: st.DataObje
 )
 def test_every_chunk_is_done_or_the_job_fails_in_long_stories_too(data: st.DataObject) -> None:
     _random_walk(data, 150)
+
+
+def test_a_stretch_whose_worker_is_given_a_chunk_that_failed_elsewhere_goes_to_an_idle_one() -> (
+    None
+):
+    world = make_world([0, 0, 2, 2, 2, 2, 2, 2, 8, 8, 10, 10], workers=3)
+    world.fail(1, 1)
+    world.finish(2)
+    world.lose(1, by_node=True)
+    world.up(3)
+    world.wait(1.0)
+    world.fail(3, 1)
+    world.finish(0)
+    world.wait(1.0)
+    world.finish(0)
+    world.wait(1.0)
+    world.fail(2, 1)
+    world.finish(2)
+    world.finish(2)
+    assert all(world.orders.values())
+    world.finish_all()
