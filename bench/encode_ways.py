@@ -165,8 +165,8 @@ def _compared(clip: Path, output: Path, metric: str) -> str:
     """What a filter writes about two files."""
     numbered = "settb=1/25,setpts=N"
     graph = f"[0:v]{numbered}[a];[1:v]{numbered}[b];[a][b]{metric}"
-    command = [find_ffmpeg(), "-v", "error", "-i", output, "-i", clip, "-filter_complex", graph]
-    command += ["-f", "null", "-"]
+    command = [str(find_ffmpeg()), "-v", "error", "-i", str(output), "-i", str(clip)]
+    command += ["-filter_complex", graph, "-f", "null", "-"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return done.stdout
 

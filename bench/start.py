@@ -52,7 +52,7 @@ def main() -> None:
 def _parts(clip: Path, address: str, processor: str) -> dict[str, float]:
     """Render once; seconds of each part, in order."""
     output = clip.with_name("out.mp4")
-    command = [sys.executable, ROOT / "cli.py", "render", "-t", clip, "-o", output]
+    command = [sys.executable, str(ROOT / "cli.py"), "render", "-t", str(clip), "-o", str(output)]
     command += ["--overwrite", "--frame-processor", processor, "--address", address, "--quiet"]
     began_s = time.time()
     subprocess.run(command, check=True)
@@ -64,7 +64,7 @@ def _parts(clip: Path, address: str, processor: str) -> dict[str, float]:
 def _cluster(folder: Path) -> Iterator[str]:
     """A cluster of this machine alone, reached over loopback; its address."""
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    command = [Path(sys.executable).with_name("ray"), "start", "--head", "--block"]
+    command = [str(Path(sys.executable).with_name("ray")), "start", "--head", "--block"]
     command += [f"--port={_PORT}", "--node-ip-address=127.0.0.1", "--include-dashboard=false"]
     command += [f"--temp-dir={folder}/ray", "--num-cpus=4", "--disable-usage-stats"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as head:

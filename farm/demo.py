@@ -200,7 +200,7 @@ def oval(size_px: int) -> NDArray[np.float64]:
 
 def _luma(frame: av.VideoFrame) -> NDArray[np.float32]:
     """The frame as [height, width] grey, 0 to 255."""
-    return frame.to_ndarray(format="gray").astype(np.float32)
+    return frame.reformat(format="gray", threads=1).to_ndarray().astype(np.float32)
 
 
 def _differences(

@@ -62,8 +62,9 @@ def _first(frames: Iterable[VideoFrame], path: Path) -> VideoFrame:
 
 
 def _jpeg(frame: VideoFrame) -> bytes:
-    height = max(2, round(frame.height * min(_WIDTH_PX, frame.width) / frame.width))
-    small = frame.reformat(width=min(_WIDTH_PX, frame.width), height=height, format="bgr24")
+    width = min(_WIDTH_PX, frame.width)
+    height = max(2, round(frame.height * width / frame.width))
+    small = frame.reformat(width=width, height=height, format="bgr24", threads=1)
     done, data = cv2.imencode(".jpg", small.to_ndarray(), [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
     if not done:
         raise MediaError("the picture cannot be written as JPEG")

@@ -147,13 +147,13 @@ def _psnr_db(first: VideoFrame, second: VideoFrame) -> float:
 
 
 def _luma(frame: VideoFrame) -> NDArray[np.uint8]:
-    return np.asarray(frame.reformat(format="gray").to_ndarray(), np.uint8)
+    return np.asarray(frame.reformat(format="gray", threads=1).to_ndarray(), np.uint8)
 
 
 def _jpeg(frame: VideoFrame) -> str:
     """A small picture as a data address, turned as a player turns it."""
     height = max(2, round(frame.height * _STRIP_PX / frame.width))
-    small = frame.reformat(width=_STRIP_PX, height=height, format="bgr24").to_ndarray()
+    small = frame.reformat(width=_STRIP_PX, height=height, format="bgr24", threads=1).to_ndarray()
     turned = np.rot90(small, round(frame.rotation / 90) % 4)
     picture = np.ascontiguousarray(turned, np.uint8)
     _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])

@@ -167,7 +167,9 @@ def face_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture = noise.copy()
             left, top, right, bottom = face_box(number)
             picture[top:bottom, left:right] = COLOURS_BGR["magenta"]
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="bgr0")
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(
+                format="bgr0", threads=1
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -101,7 +101,9 @@ def write_clip(path: Path, pictures: Sequence[NDArray[np.uint8]], *, gop: int = 
         stream.pix_fmt = "bgr0"
         stream.options = {"qp": "0", "preset": "ultrafast", "g": str(gop), "bf": "2"}
         for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="bgr0")
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(
+                format="bgr0", threads=1
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

@@ -45,7 +45,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if number >= 12:
                 draw_face(picture, SMALL, "magenta")
                 draw_face(picture, LARGE, "cyan")
-            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="bgr0")
+            frame = av.VideoFrame.from_ndarray(picture, format="bgr24").reformat(
+                format="bgr0", threads=1
+            )
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

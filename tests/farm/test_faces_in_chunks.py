@@ -46,7 +46,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream: Any = container.add_stream("ffv1", rate=RATE)
         stream.width, stream.height, stream.pix_fmt = 400, 300, "yuv444p"
         for number, picture in enumerate(textured_pictures(FRAMES, {"magenta": swaying})):
-            frame = VideoFrame.from_ndarray(picture, format="bgr24").reformat(format="yuv444p")
+            frame = VideoFrame.from_ndarray(picture, format="bgr24").reformat(
+                format="yuv444p", threads=1
+            )
             frame.pts, frame.time_base = number, Fraction(1, RATE)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
