@@ -15,10 +15,12 @@ from functools import partial
 
 from actors.nodes import NodeNews
 from farm.background import in_background
-from farm.errors import FarmError
+from farm.errors import FarmError, JobError
 from scheduler.workers import WorkerSeat
 
 _LOOK_S = 2.0
+_SILENCE_S = 20.0
+"""A head that was restarted goes on by then; after a minute Ray ends this process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,8 @@ class NodeWatch:
         self._known = frozenset(known)
         self._asked: dict[str, Future[Newcomer]] = {}
         self._look_again_s = -math.inf
+        self._silent_s: float | None = None
+        """Since when the head does not answer."""
         self.living: frozenset[str] = frozenset()
         """Ids of the nodes that live and are to stay."""
 
@@ -68,12 +72,25 @@ class NodeWatch:
         return bool(self._asked)
 
     def look(self) -> NodeNews | None:
-        """Return news of the nodes, None where it is too early to ask again."""
+        """Return news of the nodes, None where there is none or it is too early to ask again.
+
+        Raises:
+            JobError: The head of the cluster is gone.
+        """
         now = self._now()
         if now < self._look_again_s:
             return None
         self._look_again_s = now + _LOOK_S
         news = self._read()
+        if not news.head_answers:
+            self._silent_s = now if self._silent_s is None else self._silent_s
+            if now - self._silent_s >= _SILENCE_S:
+                raise JobError(
+                    f"the head of the cluster has not answered for {now - self._silent_s:.0f} s; "
+                    "finished chunks are kept: run the command again when there is a cluster"
+                )
+            return None
+        self._silent_s = None
         self.living = news.living - news.draining
         return news
 

@@ -5,12 +5,14 @@ Not for: what a node has (`cluster.inventory`).
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 from ray._private import state as ray_state
 
+_CONNECT_S = 2.0
 _STORE = "object_store_memory"
 
 
@@ -22,15 +24,29 @@ class NodeNews:
     """Numbers of the nodes that live; empty where nobody can tell."""
     draining: frozenset[str] = field(default_factory=frozenset)
     """Those that are to be left soon."""
+    head_answers: bool = True
+    """Whether the cluster's head does; where it does not, nothing else is known."""
 
 
 def read_nodes() -> NodeNews:
-    """Ask Ray."""
+    """Ask Ray, unless its head is gone: then Ray waits for it, and ends this process in the end."""
+    if not _head_answers():
+        return NodeNews(head_answers=False)
     entries: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
     return NodeNews(
         living=frozenset(entry["NodeID"] for entry in entries if entry["Alive"]),
         draining=frozenset(ray_state.state.get_draining_nodes()),
     )
+
+
+def _head_answers() -> bool:
+    address: str = ray.get_runtime_context().gcs_address
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S):
+            return True
+    except OSError:
+        return False
 
 
 def store_bytes() -> int:

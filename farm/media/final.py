@@ -166,6 +166,8 @@ def finish(
     chunks = read_chunks(request.chunk_paths, len(request.times), request.fingerprints)
     temporary = request.temporary
     scratch = [temporary]
+    # What a task that was killed left there may still be written to, by an ffmpeg without a parent.
+    temporary.unlink(missing_ok=True)
     try:
         return _finish(request, rules, binary, chunks, temporary, scratch, progress, whole)
     except OSError as error:

@@ -7,7 +7,7 @@ import pytest
 
 from actors.node_watch import Newcomer, NodeWatch
 from actors.nodes import NodeNews
-from farm.errors import ClusterError
+from farm.errors import ClusterError, JobError
 
 
 class Nodes:
@@ -105,3 +105,14 @@ def test_ray_is_not_asked_more_often_than_every_two_seconds() -> None:
     moments = iter([0.0, 1.9, 2.0])
     watch = NodeWatch(NodeNews, None, (), now=lambda: next(moments))
     assert [watch.look() is None for _ in range(3)] == [False, True, False]
+
+
+def test_a_head_that_is_gone_for_long_ends_the_job_and_a_short_silence_does_not() -> None:
+    moments = iter([0.0, 5.0, 10.0, 15.0, 30.0, 35.0])
+    heads = iter([True, False, True, False, False, False])
+    watch = NodeWatch(
+        lambda: NodeNews(head_answers=next(heads)), None, (), now=lambda: next(moments)
+    )
+    assert [watch.look() is None for _ in range(5)] == [False, True, False, True, True]
+    with pytest.raises(JobError, match="has not answered for 20 s; finished chunks are kept"):
+        watch.look()

@@ -46,6 +46,8 @@ def main(address: str, order: dict[str, Any]) -> int:
         encoding=EncoderSettings(hardware=False),
         chunk_seconds=0.2,
         encode_on=EncodeOn(order.get("encode_on", "worker")),
+        job_dir=Path(order["job_dir"]) if "job_dir" in order else None,
+        ffmpeg=Path(order["ffmpeg"]) if "ffmpeg" in order else None,
         workers=order.get("workers", 2),
         address=address,
         faults=FaultSettings(

@@ -10,9 +10,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 _SCRIPT = """
 import json, sys
@@ -55,7 +57,18 @@ def cluster_of(nodes: Sequence[dict[str, Any]], folder: Path, **environment: str
         assert line, "the cluster did not start"
         yield line.split()[1]
     finally:
-        process.communicate("\n", timeout=60)
+        try:
+            process.communicate("\n", timeout=60)
+        except subprocess.TimeoutExpired:  # a test has killed what it asks
+            _kill_family(process.pid)
+            process.wait()
+            raise
+
+
+def _kill_family(pid: int) -> None:
+    for each in [*psutil.Process(pid).children(recursive=True), psutil.Process(pid)]:
+        with suppress(psutil.NoSuchProcess):
+            each.kill()
 
 
 def facefarm(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -13,16 +13,19 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import imageio_ffmpeg
 import psutil
 import pytest
 
+from farm.media.placed import PLACED_NAME
 from scheduler.ledger import Ledger
+from scheduler.ledger_tables import LEDGER_NAME
 from tests.cluster.command import temporary_folder
 from tests.cluster.faulty_worker import VARIABLE
 from tests.cluster.nodes import cluster_of
@@ -181,7 +184,7 @@ def check(farm: Farm, driver: Driver, result: dict[str, Any]) -> None:
         story = [note.outcome for note in notes if note.chunk_index == number]
         assert "sent" not in story[story.index("done") :], (number, story)
     names = {path.name for path in driver.job_dir.iterdir()}
-    assert names - set(driver.chunks()) == {"ledger.sqlite"}
+    assert names - set(driver.chunks()) == {LEDGER_NAME, PLACED_NAME}
     assert {path.name for path in driver.output.parent.iterdir()} == {
         driver.output.name,
         driver.job_dir.name,
@@ -375,6 +378,105 @@ def test_a_full_disk_fails_the_job_in_one_line_and_the_next_run_goes_on(
     assert "No space left on device" in result["error"]
     kept = driver.chunks()
     (farm.faults / "fault.json").unlink()
+    driver = Driver(farm, tmp_path / "job" / "out.mp4")
+    result = driver.result()
+    check(farm, driver, result)
+    assert {name: driver.chunks()[name] for name in kept} == kept
+
+
+def test_a_disk_that_is_really_full_fails_the_job_in_one_line_and_the_next_run_goes_on(
+    farm: Farm, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "disk", len(farm.whole) * 6 // 10) as disk:
+        driver = Driver(farm, disk / "out.mp4")
+        result = driver.result()
+        assert result["code"] == 1, result
+        assert "free space there" in result["error"]
+        kept = driver.chunks()
+        assert len(kept) >= 3
+        _mount("-o", f"remount,size={64 << 20}", disk)
+        driver = Driver(farm, disk / "out.mp4")
+        result = driver.result()
+        check(farm, driver, result)
+        assert {name: driver.chunks()[name] for name in kept} == kept
+
+
+@contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[Path]:
+    """A disk of so many bytes; skips the test where none may be mounted."""
+    folder.mkdir()
+    if _mount("-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder):
+        pytest.skip("mounting a small disk is not allowed here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def _mount(*arguments: object) -> int:
+    command = ["mount", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+@pytest.mark.parametrize("victim", ["driver", "final task", "ffmpeg"])
+def test_a_kill_inside_the_final_mux_changes_nothing(
+    farm: Farm, tmp_path: Path, victim: str
+) -> None:
+    slow = slow_ffmpeg(tmp_path / "ffmpeg", farm.faults / "muxing")
+    driver = Driver(farm, tmp_path / "job" / "out.mp4", ffmpeg=str(slow))
+    temporary = partial(driver.output.parent.glob, ".facefarm-*.mp4")
+    driver.wait_until(lambda: any(temporary()))
+    muxers = partial(_processes, lambda _, line: any(".facefarm-" in each for each in line))
+    killed = {
+        "driver": [psutil.Process(driver.process.pid)],
+        "final task": _processes(lambda name, _: name.startswith("ray::Finisher")),
+        "ffmpeg": muxers(),
+    }[victim]
+    assert len(killed) == 1
+    killed[0].kill()
+    result = driver.result()
+    assert not driver.output.exists()
+    if victim != "driver":
+        assert result["code"] == 1
+        assert "error" in result
+    kept = driver.chunks()
+    assert len(kept) == 30
+    driver = Driver(farm, tmp_path / "job" / "out.mp4", ffmpeg=str(slow))
+    result = driver.result()
+    check(farm, driver, result)
+    assert driver.chunks() == kept
+    assert not psutil.wait_procs(muxers(), timeout=30)[1]
+
+
+def slow_ffmpeg(path: Path, marker: Path) -> Path:
+    """An ffmpeg whose first final mux takes as long as the video."""
+    real = imageio_ffmpeg.get_ffmpeg_exe()
+    path.write_text(
+        f'#!/bin/sh\ncase "$*" in *.facefarm-*) if [ ! -e "{marker}" ]; then touch "{marker}"; '
+        f'exec "{real}" -re "$@"; fi;; esac\nexec "{real}" "$@"\n'
+    )
+    path.chmod(0o755)
+    return path
+
+
+def test_a_head_that_is_killed_fails_the_job_in_one_line_and_another_cluster_goes_on(
+    farm: Farm, nodes: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    set_fault(farm, "process", 7, "hold", times=2)
+    environment = {VARIABLE: str(farm.faults), "PYTHONPATH": str(ROOT)}
+    with temporary_folder() as folder, cluster_of(nodes, folder, **environment) as address:
+        driver = Driver(replace(farm, address=address), tmp_path / "job" / "out.mp4")
+        driver.wait_until(lambda: happened(farm) == 2)
+        (head,) = _processes(
+            lambda name, line: name.endswith("gcs_server") and any(str(folder) in x for x in line)
+        )
+        head.kill()
+        result = driver.result()
+    assert result["code"] == 1, result
+    assert "the head of the cluster has not answered" in result["error"]
+    kept = driver.chunks()
+    assert len(kept) > 3
+    (farm.faults / "release").touch()
     driver = Driver(farm, tmp_path / "job" / "out.mp4")
     result = driver.result()
     check(farm, driver, result)
