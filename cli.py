@@ -2,7 +2,7 @@
 
 Logs and progress go to stderr, results (`--json`) to stdout. An error is one line on stderr; with
 `--json` also `{"error": {"type": ..., "message": ..., "exit_code": ...}}` on stdout, unless the
-result is there already (exit code 4). Exit codes: 0 done, 1 the job failed, 2 usage or bad input,
+result is there already. Exit codes: 0 done, 1 the job failed, 2 usage or bad input,
 3 something that must be installed is missing, 4 done from a damaged source, 5 refused by the
 content filter, 6 nothing proves a file unchanged (`verify`), 130 interrupted.
 Not for: any work of its own; that is in `farm`, `actors`, `scheduler` and `cluster`.
@@ -32,7 +32,7 @@ from cluster.command_table import COMMANDS, GROUPS
 from farm.command import CommandResult
 from farm.config import VARIABLE_PREFIX, check_variables, read_config
 from farm.environment import explain_import_error, farm_version
-from farm.errors import DamagedSource, FarmError, InputError, Interrupted
+from farm.errors import FarmError, InputError, Interrupted
 from farm.manifest import to_jsonable
 from farm.options import OptionKind, OptionSpec, collect, options_of, parse_memory
 from farm.progress import open_display
@@ -56,9 +56,12 @@ class Output:
     json: bool = False
     quiet: bool = False
     debug: bool = False
+    written: bool = False
+    """Whether the result is on stdout."""
 
     def result(self, document: object, lines: Sequence[str]) -> None:
         """Write the result: as JSON to stdout, or as lines to stdout unless quiet."""
+        self.written = True
         if self.json:
             click.echo(json.dumps(to_jsonable(document), indent=2, ensure_ascii=False))
         elif not self.quiet:
@@ -74,7 +77,7 @@ class Output:
         if self.debug:
             click.echo("".join(traceback.format_exception(error)).rstrip(), err=True)
         click.echo(f"facefarm: error: {message}", err=True)
-        if self.json and not isinstance(error, DamagedSource):
+        if self.json and not self.written:
             name = type(error).__name__
             details = {"type": name, "message": message, "exit_code": exit_code}
             click.echo(json.dumps({"error": details}, ensure_ascii=False))

@@ -6,7 +6,7 @@ Not for: the work itself (`cluster.service.service`).
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +17,11 @@ from cluster.service.service import Service
 from cluster.service.web.server import WebServer
 from farm.command import CommandResult, Say
 from farm.environment import check_environment
+from farm.errors import JobError
 from farm.options import Option
 from scheduler.queue.store import QueueStore, default_store
+
+_MOST_NAMED = 10
 
 
 def serve(
@@ -27,7 +30,10 @@ def serve(
         Path | None, Option(unset="below the user's state folder", help="File of the queue.")
     ] = None,
     jobs: Annotated[int, Option(help="How many run side by side.", low=1, high=256)] = 1,
-    until_empty: Annotated[bool, Option(help="End when no job is left that may run.")] = False,
+    until_empty: Annotated[
+        bool,
+        Option(help="End when no job is left that may run, with exit code 1 where one failed."),
+    ] = False,
     lease_seconds: Annotated[
         float, Option(help="How long a job stays a service's without a word.", low=2, high=3600)
     ] = 30.0,
@@ -66,7 +72,20 @@ def serve(
         counts = queue.counts()
     left = ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
     return CommandResult(
-        document={"counts": counts}, lines=[f"the service ended; {left or 'no'} jobs"]
+        document={"counts": counts, "failed": service.failed},
+        lines=[f"the service ended; {left or 'no'} jobs"],
+        error=_failure(service.failed) if until_empty else None,
+    )
+
+
+def _failure(failed: Sequence[int]) -> JobError | None:
+    """What makes a run through the queue a failure, so that scripts see it."""
+    if not failed:
+        return None
+    numbers = ", ".join(map(str, failed[:_MOST_NAMED])) + ("..." if failed[_MOST_NAMED:] else "")
+    return JobError(
+        f"{len(failed)} of the jobs failed ({numbers}); facefarm queue show ID says why, and"
+        " queue retry lets them run again"
     )
 
 

@@ -121,6 +121,8 @@ class Service:
         self._on_its_way: tuple[Delivery, Future[None]] | None = None
         self._trouble = ""
         """What keeps the queue from being written."""
+        self.failed: list[int] = []
+        """Jobs that ended here without what they were to make."""
 
     def drain(self) -> None:
         """Begin no further job and let those in hand finish their chunks; the second time stop."""
@@ -302,4 +304,6 @@ class Service:
         outcome = JobOutcome.FAILED if code is None else _OUTCOMES.get(code, JobOutcome.FAILED)
         hooks = self._hooks.names
         if finish(self._store, each.lease, now, outcome, code, end.message, hooks):
+            if outcome is JobOutcome.FAILED:
+                self.failed.append(number)
             log.info("job %d ended: %s", number, outcome)

@@ -83,7 +83,7 @@ def farm(
     environment = {VARIABLE: str(faults), "PYTHONPATH": str(ROOT)}
     model = make_scrfd(tmp_path / "scrfd.onnx")
     with temporary_folder() as folder, cluster_of(nodes, folder, **environment) as address:
-        kept = Path(tempfile.gettempdir()) / f"{tmp_path_factory.getbasetemp().name}-whole.mp4"
+        kept = tmp_path_factory.getbasetemp() / "whole.mp4"
         made = Farm(address=address, faults=faults, clip=clip, model=model, whole=b"")
         if not kept.exists():
             result = Driver(made, tmp_path / "whole" / "out.mp4").result()

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import ray
 
@@ -32,16 +31,8 @@ def test_the_local_ray_has_room_for_all_workers(runtime: RayRuntime) -> None:
 
 
 @pytest.mark.ray
-def test_the_local_ray_listens_on_loopback_only_and_has_a_token(runtime: RayRuntime) -> None:
+def test_the_local_ray_lets_in_nobody_without_its_token(runtime: RayRuntime) -> None:
     del runtime
-    me = psutil.Process()
-    listening = {
-        connection.laddr.ip.removeprefix("::ffff:")
-        for process in (me, *me.children(recursive=True))
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    }
-    assert listening == {"127.0.0.1"}
     code = "import ray, sys; ray.init(sys.argv[1])"
     variables = {name: value for name, value in os.environ.items() if "AUTH" not in name}
     address = ray.get_runtime_context().gcs_address

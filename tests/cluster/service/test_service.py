@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cluster.service.commands import serve
 from cluster.service.hooks import Hooks
 from cluster.service.runner import JobRunner, RunEnd
 from cluster.service.service import Service
@@ -122,6 +123,7 @@ def test_the_exit_code_decides_the_outcome(bench: Bench, code: int, outcome: Job
     bench.end(0, code, "said")
     job = bench.store.get(number)
     assert (job.outcome, job.exit_code, job.message) == (outcome, code, "said")
+    assert bench.service.failed == ([number] if outcome is JobOutcome.FAILED else [])
 
 
 def test_a_process_that_dies_is_started_again_a_few_times(bench: Bench) -> None:
@@ -308,3 +310,16 @@ def test_a_real_process_renders_and_reports(tmp_path: Path) -> None:
     assert end == RunEnd(exit_code=2, message=said)
     log = (tmp_path / "logs" / "job.log").read_text(encoding="utf-8")
     assert f"ended with exit code 2: {said}" in log
+
+
+def test_a_queue_in_which_a_job_fails_is_no_success_for_whoever_waited_for_its_end(
+    tmp_path: Path,
+) -> None:
+    path, output = tmp_path / "queue.sqlite", tmp_path / "b.png"
+    values = {"target": "no.png", "output": str(output), "frame_processor": ["none"]}
+    with QueueStore(path) as store:
+        (number,) = add(store, new_job(1, output=output, values=values))
+    result = serve(store=path, until_empty=True, say=lambda _: None)
+    assert result.document["failed"] == [number]
+    assert isinstance(result.error, JobError)
+    assert f"1 of the jobs failed ({number})" in result.error.message
