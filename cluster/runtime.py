@@ -34,6 +34,8 @@ from farm.node.facts import Questions
 if TYPE_CHECKING:
     from cluster.inventory import Inventory
 
+log = logging.getLogger(__name__)
+
 _STORE_BYTES = 256 << 20
 _END_S = 10.0
 _TEMP_PREFIX = "facefarm-ray-"
@@ -132,6 +134,7 @@ class RayRuntime:
         if ray.is_initialized():
             raise ClusterError("this process uses Ray already; leave it first (ray.shutdown())")
         options = self._own(stack) if self._address is None else self._joined(stack)
+        stack.enter_context(_quiet_ray())
         stack.callback(_shut_down, {child.pid for child in psutil.Process().children()})
         try:
             with _code_in_reach():
@@ -185,6 +188,23 @@ class RayRuntime:
 def worker_variables() -> dict[str, str]:
     """Return the variables that processes on a cluster need, beside Ray's own."""
     return {name: value for name, value in _ENVIRONMENT.items() if not name.startswith("RAY_")}
+
+
+@contextmanager
+def _quiet_ray() -> Iterator[None]:
+    """Let what Ray tells of its cluster be logged; it would print it, over several lines."""
+    from ray._private import worker
+
+    def note(data: Any, ignore_prefix: bool) -> None:
+        for line in data["lines"]:
+            log.debug("Ray: %s", line)
+
+    before = worker.print_to_stdstream
+    worker.print_to_stdstream = note
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextmanager

@@ -157,8 +157,14 @@ def write_lossless(path: Path, red_from: int) -> None:
 
 
 def test_a_worker_that_is_killed_changes_nothing(
-    runtime: RayRuntime, slow_clip: Path, whole_sha256: str, tmp_path: Path
+    runtime: RayRuntime,
+    slow_clip: Path,
+    whole_sha256: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
+    caplog.set_level("DEBUG", "cluster.runtime")
     watcher = Watcher()
 
     def kill_one() -> None:
@@ -172,6 +178,8 @@ def test_a_worker_that_is_killed_changes_nothing(
     assert len(report.workers) == 3
     assert sha256(output) == whole_sha256 == report.output_sha256
     assert [path.name for path in tmp_path.iterdir()] == ["out.webm"]
+    assert capsys.readouterr() == ("", "")
+    assert "Ray: A worker died or was killed" in caplog.text
 
 
 def test_a_killed_command_goes_on_where_it_was(
