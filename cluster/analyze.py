@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from cluster.encoding import start_picker
 from cluster.job import VideoJob
 from cluster.plan import JobPlan, decide_analysis_of
 from cluster.runtime import RayRuntime
@@ -99,8 +98,7 @@ class Analysis(VideoJob[AnalysisReport]):
         runtime: RayRuntime,
         digest: Future[str],
     ) -> AnalysisReport:
-        picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
-        plan = self._plan(index, listing, runtime, digest, picker.pick)
+        plan = self._plan(index, listing, runtime, digest)
         folder = self._folder(plan)
         assert plan.analysis is not None
         table = self._analyse(plan, plan.analysis, folder)

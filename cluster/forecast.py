@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from cluster.calibrate import Measure, calibrate
-from cluster.encoding import start_picker
 from cluster.job import VideoJob
 from cluster.plan import JobPlan, decide_faces
 from cluster.render import for_images
@@ -115,8 +114,7 @@ class _Forecast(VideoJob[Forecast]):
         runtime: RayRuntime,
         digest: Future[str],
     ) -> Forecast:
-        picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
-        plan = self._plan(index, listing, runtime, digest, picker.pick)
+        plan = self._plan(index, listing, runtime, digest)
         measures = calibrate(runtime, self._settings, plan, self._observer.note)
         costs = {node: measure.cost for node, measure in measures.items()}
         workers = plan_workers(plan.inventory.offers, replace(plan.wish, costs=costs))

@@ -24,7 +24,7 @@ from actors.shipping import PacketShipper
 from cluster.analysis import AnalysisPlan, make_table
 from cluster.calibrate import with_shared_gpus
 from cluster.crew import crew
-from cluster.encoding import PickEncoder
+from cluster.encoding import EncoderPicker, PickEncoder, start_picker
 from cluster.inventory import questions_for
 from cluster.orders import render_setup, rules_of
 from cluster.parts import JobPart, version_of
@@ -89,6 +89,7 @@ class VideoJob(ABC, Generic[Outcome]):
         self._stop = stop
         self._tally = Tally(observer)
         self._ledger: Ledger
+        self._picker: EncoderPicker
         self._relisted = False
         """Whether this run found that the index is wrong."""
 
@@ -142,6 +143,7 @@ class VideoJob(ABC, Generic[Outcome]):
 
     def _with_ray(self, index: VideoIndex, runtime: RayRuntime, digest: Future[str]) -> Outcome:
         """List, and do the job; once more with a listing where the index proved wrong."""
+        self._picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
         if self._ledger.listed:
             index = _distrust(index)
         listing = self._list(index) if index.index_class is IndexClass.UNTRUSTED else None
@@ -172,10 +174,10 @@ class VideoJob(ABC, Generic[Outcome]):
         listing: FrameListing | None,
         runtime: RayRuntime,
         digest: Future[str],
-        pick: PickEncoder,
         settings: RenderSettings | None = None,
+        pick: PickEncoder | None = None,
     ) -> JobPlan:
-        """Plan the job, or a part of it with settings of its own."""
+        """Plan the job, or a part of it with settings and an encoder of its own."""
         settings = settings or self._settings
         with self._tally.stage(Stage.DECIDE, "models and faces"):
             say = partial(self._observer.stage, Stage.DECIDE)
@@ -192,7 +194,7 @@ class VideoJob(ABC, Generic[Outcome]):
                 faces,
                 inventory,
                 digest.result(),
-                pick,
+                pick or self._picker.pick,
             )
             plan = with_shared_gpus(self._runtime, settings, plan, say)
             self._tally.look_at_sources(check_source_content(settings))

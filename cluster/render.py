@@ -13,7 +13,6 @@ from dataclasses import replace
 
 from actors.finisher import RemoteFinisher
 from cluster.analysis import frame_finder
-from cluster.encoding import EncoderPicker, start_picker
 from cluster.job import VideoJob
 from cluster.orders import finish_request, render_setup
 from cluster.parts import (
@@ -157,14 +156,12 @@ class _Render(VideoJob[RenderReport]):
         runtime: RayRuntime,
         digest: Future[str],
     ) -> RenderReport:
-        picker = start_picker(self._settings, index, runtime.nodes(), runtime.home)
-        plan = self._plan(index, listing, runtime, digest, picker.pick)
+        plan = self._plan(index, listing, runtime, digest)
         folder = self._folder(plan)
 
         def plan_part(settings: RenderSettings) -> JobPlan:
-            return self._plan(
-                index, listing, runtime, digest, lambda *_: plan.encoding, for_images(settings)
-            )
+            mine = for_images(settings)
+            return self._plan(index, listing, runtime, digest, mine, lambda *_: plan.encoding)
 
         self._parts = self._plan_parts(plan, folder, plan_part)
         try:
@@ -177,7 +174,7 @@ class _Render(VideoJob[RenderReport]):
                         made = self._finish(plan, finisher)
                     break
                 except EncoderError as error:
-                    plan = self._step_down(plan, folder, picker, error)
+                    plan = self._step_down(plan, folder, error)
                     folder = self._folder(plan)
                     self._parts = [part.encoded_by(plan.encoding) for part in self._parts]
         except (InputError, ContentError):
@@ -205,16 +202,14 @@ class _Render(VideoJob[RenderReport]):
             self._remove(folder)
         return report
 
-    def _step_down(
-        self, plan: JobPlan, folder: JobFolder, picker: EncoderPicker, error: EncoderError
-    ) -> JobPlan:
+    def _step_down(self, plan: JobPlan, folder: JobFolder, error: EncoderError) -> JobPlan:
         """Go on with the next encoder, keeping what can be kept.
 
         Raises:
             EncoderError: The one given, where there is no next encoder.
         """
         following = replace(
-            plan, encoding=picker.after(plan.encoding, error, folder, plan.output, plan.nodes)
+            plan, encoding=self._picker.after(plan.encoding, error, folder, plan.output, plan.nodes)
         )
         self._tally.note(
             f"{plan.encoder.encoder} broke ({error.message}): going on with "

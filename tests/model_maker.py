@@ -9,12 +9,11 @@ Not for: anything but tests.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+
+from tests.graph_maker import Graph, Shape
 
 STRIDES = (8, 16, 32)
 SCORE = 0.9
@@ -30,58 +29,6 @@ LANDMARK_SHARES = np.array(
 """[5, 2] x and y of the landmarks, as shares of the square's side."""
 
 
-Shape = list[int | str | None]
-
-
-class _Graph:
-    """Collects nodes and constants of a graph under construction."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-
-    def constant(self, value: object, dtype: type[np.generic] = np.float32) -> str:
-        name = f"c{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.array(value, dtype), name))
-        return name
-
-    def named(self, name: str, value: NDArray[np.float32]) -> str:
-        self.constants.append(numpy_helper.from_array(value, name))
-        return name
-
-    def add(self, kind: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
-        output = name or f"t{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
-        return output
-
-    def whole(self, value: str) -> str:
-        return self.add("Cast", value, to=TensorProto.INT64)
-
-    def real(self, value: str) -> str:
-        return self.add("Cast", value, to=TensorProto.FLOAT)
-
-    def save(
-        self,
-        path: Path,
-        inputs: dict[str, Shape],
-        outputs: dict[str, Shape],
-        *,
-        opset: int = 17,
-    ) -> Path:
-        infos = [
-            [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in each.items()]
-            for each in (inputs, outputs)
-        ]
-        taken, given = infos
-        graph = helper.make_graph(self.nodes, "made by a test", taken, given, self.constants)
-        opsets = [helper.make_opsetid("", opset)]
-        model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-        onnx.checker.check_model(model)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(model.SerializeToString())
-        return path
-
-
 def landmarks_in(box_xyxy: tuple[float, float, float, float]) -> NDArray[np.float32]:
     """[5, 2] landmarks that the detectors give for a square."""
     low = np.array(box_xyxy[:2], np.float32)
@@ -91,7 +38,7 @@ def landmarks_in(box_xyxy: tuple[float, float, float, float]) -> NDArray[np.floa
 
 def make_classifier(path: Path) -> Path:
     """Content classifier of nsfwjs' signature: pure red is porn, all else neutral."""
-    graph = _Graph()
+    graph = Graph()
     colour = graph.add("ReduceMean", "input", axes=[1, 2], keepdims=0)
     weights = np.zeros((3, 5), np.float32)
     weights[:, 3] = (20.0, -20.0, -20.0)
@@ -114,7 +61,7 @@ def make_scrfd(path: Path, *, batch: bool = False) -> Path:
 
     With `batch` it takes several pictures and gives outputs of three dimensions.
     """
-    graph = _Graph()
+    graph = Graph()
     found = {s: _find_square(graph, "input.1", s, "rgb") for s in STRIDES}
     kinds: dict[str, list[str]] = {"score": [], "bbox": [], "kps": []}
     for stride, square in found.items():
@@ -139,7 +86,7 @@ def make_crowd(path: Path, boxes_xyxy: NDArray[np.float32], side_px: int = 640) 
 
     Their middles must lie in different cells of 8 pixels.
     """
-    graph = _Graph()
+    graph = Graph()
     nothing = graph.add("Mul", graph.add("ReduceMean", "input.1", keepdims=0), graph.constant(0.0))
     outputs: dict[str, Shape] = {}
     for stride in STRIDES:
@@ -164,7 +111,7 @@ def make_crowd(path: Path, boxes_xyxy: NDArray[np.float32], side_px: int = 640) 
 
 def make_yunet(path: Path) -> Path:
     """A detector with the twelve outputs of YuNet; it takes several pictures at once."""
-    graph = _Graph()
+    graph = Graph()
     outputs: dict[str, Shape] = {}
     for stride in STRIDES:
         square = _find_square(graph, "input", stride, "bgr")
@@ -187,7 +134,7 @@ def make_yunet(path: Path) -> Path:
 
 def make_arcface(path: Path) -> Path:
     """A recognizer whose embedding tells the crop's mean colour; see `embedding_of`."""
-    graph = _Graph()
+    graph = Graph()
     mean = graph.add("ReduceMean", "input.1", axes=[2, 3], keepdims=0)
     graph.add("MatMul", mean, graph.named("w", _arcface_weights()), name="embedding")
     return graph.save(path, {"input.1": ["n", 3, 112, 112]}, {"embedding": ["n", 512]})
@@ -202,7 +149,7 @@ def embedding_of(colour_bgr: tuple[int, int, int]) -> NDArray[np.float32]:
 
 def make_inswapper(path: Path, *, batch: bool = False, source_first: bool = False) -> Path:
     """A swap network that paints every crop in one colour; see `swap_colour`."""
-    graph = _Graph()
+    graph = Graph()
     picked = graph.add("MatMul", "source", graph.named("pick", _pick_weights()))
     colour = graph.add("Sigmoid", graph.add("Mul", picked, graph.constant(6.0)))
     shaped = graph.add("Reshape", colour, graph.constant([-1, 3, 1, 1], np.int64))
@@ -233,7 +180,7 @@ def make_painter(path: Path, *, seed: int = 0, opset: int = 17) -> Path:
     It takes any batch, and holds a matrix that no node uses, as the real one does.
     """
     random = np.random.default_rng(seed)
-    graph = _Graph()
+    graph = Graph()
 
     def convolve(value: str, taken: int, given: int, gain: float = 1.0) -> str:
         scale = gain * np.sqrt(2 / (taken * 9))
@@ -255,7 +202,7 @@ def make_painter(path: Path, *, seed: int = 0, opset: int = 17) -> Path:
 
 def make_enhancer(path: Path, size_px: int = 512) -> Path:
     """A restoration network that gives the negative of its picture."""
-    graph = _Graph()
+    graph = Graph()
     graph.add("Neg", "input", name="output")
     shape: Shape = [1, 3, size_px, size_px]
     return graph.save(path, {"input": shape}, {"output": shape})
@@ -263,7 +210,7 @@ def make_enhancer(path: Path, size_px: int = 512) -> Path:
 
 def make_huge(path: Path, kind: str, side_px: int) -> Path:
     """A network of a kind's signature whose picture has sides that no memory holds."""
-    graph = _Graph()
+    graph = Graph()
     if kind == "classifier":
         picture: Shape = [1, side_px, side_px, 3]
         colour = graph.add("ReduceMean", "input", axes=[1, 2], keepdims=0)
@@ -304,100 +251,13 @@ def make_parser(path: Path, size_px: int = 512, classes: int = 19) -> Path:
     bias = np.full(classes, -50, np.float32)
     bias[1] = 10
     bias[-2] = 20 * float((sign * mean).sum())
-    graph = _Graph()
+    graph = Graph()
     graph.add("Conv", "input", graph.constant(weights), graph.constant(bias), name="output")
     side = graph.constant([1, classes, size_px // 16, size_px // 16], np.int64)
     graph.add("Expand", graph.constant(0.0), side, name="output16")
     small: Shape = [1, classes, size_px // 16, size_px // 16]
     outputs: dict[str, Shape] = {"output": [1, classes, size_px, size_px], "output16": small}
     return graph.save(path, {"input": [1, 3, size_px, size_px]}, outputs)
-
-
-def make_interpolator(path: Path, *, reach_px: int = 6, one_input: bool = False) -> Path:
-    """A flow-and-warp network: the shift that fits best around each pixel, then both pictures
-    moved along it.
-
-    It compares the pictures at every even shift of up to `reach_px`, each moved by half of it.
-    With `one_input` both pictures and the phase are one input of seven channels.
-    """
-    graph = _Graph()
-    first, second, time = _interpolator_inputs(graph, one_input)
-    shifts = [
-        (dx, dy)
-        for dy in range(-reach_px, reach_px + 1, 2)
-        for dx in range(-reach_px, reach_px + 1, 2)
-    ]
-    shifts.sort(key=lambda shift: abs(shift[0]) + abs(shift[1]))
-    padded = [_padded_by(graph, each, reach_px) for each in (first, second)]
-    costs = []
-    for dx, dy in shifts:
-        one = _moved(graph, padded[0], reach_px, -dx // 2, -dy // 2)
-        two = _moved(graph, padded[1], reach_px, dx // 2, dy // 2)
-        apart = graph.add("Abs", graph.add("Sub", one, two))
-        costs.append(graph.add("ReduceSum", apart, graph.constant([1], np.int64), keepdims=1))
-    window: dict[str, Any] = {"kernel_shape": [9, 9], "pads": [4, 4, 4, 4]}
-    around = graph.add("AveragePool", graph.add("Concat", *costs, axis=1), **window)
-    best = graph.add("ArgMin", around, axis=1, keepdims=1)
-    flow = [
-        graph.add("Gather", graph.constant([float(s[axis]) for s in shifts]), best)
-        for axis in (0, 1)
-    ]
-    left = graph.add("Sub", graph.constant(1.0), time)
-    back = graph.add("Neg", time)
-    one, two = _warped(graph, first, flow, back), _warped(graph, second, flow, left)
-    graph.add("Add", graph.add("Mul", one, left), graph.add("Mul", two, time), name="output")
-    picture: Shape = [1, 3, "h", "w"]
-    inputs: dict[str, Shape] = {"img0": picture, "img1": picture, "timestep": [1, 1, 1, 1]}
-    if one_input:
-        inputs = {"input": [1, 7, "h", "w"]}
-    return graph.save(path, inputs, {"output": picture})
-
-
-def _interpolator_inputs(graph: _Graph, one_input: bool) -> tuple[str, str, str]:
-    """Names of the two pictures and of the phase, [1, 1, 1, 1]."""
-    if not one_input:
-        return "img0", "img1", "timestep"
-
-    def channels(start: int, stop: int) -> str:
-        ends = [graph.constant([each], np.int64) for each in (start, stop, 1)]
-        return graph.add("Slice", "input", *ends)
-
-    time = graph.add("ReduceMean", channels(6, 7), axes=[2, 3], keepdims=1)
-    return channels(0, 3), channels(3, 6), time
-
-
-def _padded_by(graph: _Graph, picture: str, reach_px: int) -> str:
-    sides = [0, 0, reach_px, reach_px] * 2
-    return graph.add("Pad", picture, graph.constant(sides, np.int64), mode="edge")
-
-
-def _moved(graph: _Graph, padded: str, reach_px: int, dx: int, dy: int) -> str:
-    """What lies `dx`, `dy` to the right of and below each pixel of a padded picture."""
-    begin = [reach_px + dy, reach_px + dx]
-    end = [dy - reach_px, dx - reach_px]
-    ends = [each if each < 0 else 2**31 for each in end]
-    picked = (graph.constant(v, np.int64) for v in (begin, ends, [2, 3]))
-    return graph.add("Slice", padded, *picked)
-
-
-def _warped(graph: _Graph, picture: str, flow: list[str], factor: str) -> str:
-    """The picture sampled at each pixel plus its flow times a factor."""
-    places = []
-    for axis, way in enumerate(flow):
-        dimension = 3 - axis
-        side = graph.real(graph.add("Shape", picture, start=dimension, end=dimension + 1))
-        count = graph.add("Squeeze", side)
-        steps = [graph.constant(0.0), count, graph.constant(1.0)]
-        line = graph.add("Range", *steps)
-        shape = [1, 1, 1, -1] if axis == 0 else [1, 1, -1, 1]
-        here = graph.add("Reshape", line, graph.constant(shape, np.int64))
-        there = graph.add("Add", here, graph.add("Mul", way, factor))
-        last = graph.add("Div", graph.add("Sub", count, graph.constant(1.0)), graph.constant(2.0))
-        place = graph.add("Sub", graph.add("Div", there, last), graph.constant(1.0))
-        places.append(graph.add("Unsqueeze", place, graph.constant([4], np.int64)))
-    grid = graph.add("Squeeze", graph.add("Concat", *places, axis=4), graph.constant([1], np.int64))
-    options: dict[str, Any] = {"align_corners": 1, "mode": "bilinear", "padding_mode": "border"}
-    return graph.add("GridSample", picture, grid, **options)
 
 
 def _arcface_weights() -> NDArray[np.float32]:
@@ -420,7 +280,7 @@ def _pick_weights() -> NDArray[np.float32]:
     return np.roll(_arcface_weights(), 1, axis=1).T * scale
 
 
-def _find_square(graph: _Graph, pictures: str, stride: int, order: str) -> dict[str, str]:
+def _find_square(graph: Graph, pictures: str, stride: int, order: str) -> dict[str, str]:
     """Names of the square's box [n, 4], landmarks [n, 5, 2] and presence [n, 1], in pixels."""
     if order == "bgr":
         shifted = graph.add("Sub", pictures, graph.constant(127.5))
@@ -449,7 +309,7 @@ def _find_square(graph: _Graph, pictures: str, stride: int, order: str) -> dict[
     }
 
 
-def _centre_and_size(graph: _Graph, box: str) -> tuple[str, str]:
+def _centre_and_size(graph: Graph, box: str) -> tuple[str, str]:
     """Names of [n, 2] centre and [n, 2] size of boxes [n, 4]."""
     low = graph.add("Gather", box, graph.constant([0, 1], np.int64), axis=1)
     high = graph.add("Gather", box, graph.constant([2, 3], np.int64), axis=1)
@@ -457,14 +317,14 @@ def _centre_and_size(graph: _Graph, box: str) -> tuple[str, str]:
     return centre, graph.add("Sub", high, low)
 
 
-def _reach(graph: _Graph, box: str, point: str) -> str:
+def _reach(graph: Graph, box: str, point: str) -> str:
     """[n, 4] distances from a point to the four sides."""
     low = graph.add("Gather", box, graph.constant([0, 1], np.int64), axis=1)
     high = graph.add("Gather", box, graph.constant([2, 3], np.int64), axis=1)
     return graph.add("Concat", graph.add("Sub", point, low), graph.add("Sub", high, point), axis=1)
 
 
-def _offsets(graph: _Graph, points: str, point: str) -> str:
+def _offsets(graph: Graph, points: str, point: str) -> str:
     """[n, 10] landmarks relative to a point."""
     origin = graph.add("Reshape", point, graph.constant([-1, 1, 2], np.int64))
     relative = graph.add("Sub", points, origin)
@@ -474,7 +334,7 @@ def _offsets(graph: _Graph, points: str, point: str) -> str:
 class _Rows:
     """The rows of one stride's outputs: the row of the cell in the square's middle has the face."""
 
-    def __init__(self, graph: _Graph, square: dict[str, str], stride: int, anchors: int) -> None:
+    def __init__(self, graph: Graph, square: dict[str, str], stride: int, anchors: int) -> None:
         self._graph, self._square = graph, square
         centre, _size = _centre_and_size(graph, square["box"])
         size = graph.add("Shape", square["map"], start=2, end=4)

@@ -19,8 +19,8 @@ from farm.media.ladder import encoder_ladder
 from farm.media.stream import StreamParameters
 from farm.settings import EncodeOn, ProcessorSettings, RenderSettings, ShapeSettings, TimeSettings
 from scheduler.encoders import EncoderPlan, plan_encoder
+from tests.interpolator_maker import make_interpolator
 from tests.media_maker import Studio
-from tests.model_maker import make_interpolator
 from tests.rendering import NOTHING
 from tests.scheduler.offers import gpu, node
 

@@ -19,9 +19,10 @@ from farm.media.stream import ColorTags
 from farm.processors.frame_interpolator import FrameInterpolator
 from farm.processors.registry import frame_maker, load_processor, needs_faces
 from farm.settings import ProcessorSettings
+from tests.interpolator_maker import make_interpolator
 from tests.media.retimed_case import render
 from tests.media_maker import frame_md5, serial_decode
-from tests.model_maker import make_enhancer, make_interpolator
+from tests.model_maker import make_enhancer
 from tests.processors.contexts import context
 from tests.rendering import ONE_FRAME_S, face_job
 
