@@ -104,9 +104,11 @@ def finish_request(
     )
 
 
-def _copies(settings: RenderSettings, plan: JobPlan) -> tuple[CopyRange, ...]:
-    """What may keep the source's own packets."""
-    if not settings.copy_untouched or plan.encoding.encode_on is EncodeOn.FINAL:
+def _copies(settings: RenderSettings, plan: JobPlan) -> tuple[CopyRange, ...] | None:
+    """What may keep the source's own packets, None where nothing was asked to."""
+    if not settings.copy_untouched:
+        return None
+    if plan.encoding.encode_on is EncodeOn.FINAL:
         return ()
     chunks = [(chunk.frame_start, chunk.frame_stop) for chunk in plan.chunks]
     return copy_ranges(plan.index, plan.frames, plan.encoder, plan.output, chunks)

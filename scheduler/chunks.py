@@ -106,14 +106,14 @@ def cut_chunks(
         plan: The frames.
         chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
         lead: What processors want around each chunk; None for nothing.
-        every_group: Whether each group of pictures is a chunk of its own, so that it can be copied
-            by itself; groups of less than a quarter of a second stay together.
+        every_group: Whether each closed group of pictures is a chunk of its own, so that it can be
+            copied by itself; groups of less than a quarter of a second stay together.
     """
     source = _prepare(index, plan, lead or Lead())
     stamps, keys = _stamps(plan), _key_frames(source)
     ranges = _ranges(stamps, keys, _wanted_s(plan, chunk_seconds))
     if every_group:
-        ranges = _at_keys(ranges, keys, stamps)
+        ranges = _at_keys(ranges, keys[_are_closed(plan, keys)], stamps)
     return _chunks(source, ranges)
 
 
@@ -206,6 +206,14 @@ def _ranges(
         ranges.append((start, stop))
         start = stop
     return ranges
+
+
+def _are_closed(plan: FramePlan, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Tell of each keyframe whether all that is shown before it is decoded before it."""
+    places = plan.output.first[keys]
+    last = np.maximum.accumulate(plan.packets)
+    closed: NDArray[np.bool_] = last[places] == plan.packets[places]
+    return closed
 
 
 def _at_keys(

@@ -374,9 +374,15 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         name="h264_open_gop.mp4",
-        settings={"copy_untouched": True},
+        settings={"copy_untouched": True, "chunk_seconds": 10},
         shows="--copy-untouched where groups are open",
         said="frames keep",
+    ),
+    Row(
+        name="h264_open_gop.mp4",
+        settings={"copy_untouched": True},
+        shows="--copy-untouched, cut between open groups",
+        said="no stretch could be copied",
     ),
     Row(name="faces.mp4", shows="covered faces", faces=1),
     Row(name="faces_rot90.mp4", shows="covered faces, rotated", faces=1),

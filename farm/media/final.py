@@ -89,8 +89,8 @@ class FinishRequest:
     """The part of the picture that players are told to show."""
     private: bool = False
     """Whether covers, other video tracks and attachments are left out."""
-    copies: tuple[CopyRange, ...] = ()
-    """Stretches that may keep the source's own packets; empty where that was not asked for."""
+    copies: tuple[CopyRange, ...] | None = None
+    """Stretches that may keep the source's own packets; None where that was not asked for."""
     strip_metadata: bool = False
     """Whether tags and data tracks that tell place and device are left out."""
     verify: VerifyLevel = VerifyLevel.QUICK
@@ -223,7 +223,7 @@ def _with_copies(
     request: FinishRequest, chunks: tuple[Chunk, ...], scratch: list[Path]
 ) -> tuple[tuple[Chunk, ...], tuple[str, ...]]:
     """Put the source's own packets in where that was asked for and shows nothing."""
-    if not request.copies:
+    if request.copies is None:
         return chunks, ()
     made = with_copies(
         chunks, request.copies, request.source, request.video_stream_index, request.work_dir
