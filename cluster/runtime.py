@@ -49,6 +49,9 @@ _ENVIRONMENT = {
     "MALLOC_MMAP_THRESHOLD_": str(128 << 10),
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DEDUP_LOGS": "0",
+    # Every answer that counts is read (`actors.run`). What a worker that was taken out of the job
+    # still had in hand is not; Ray would print the trace of each, as an error that nobody handles.
+    "RAY_IGNORE_UNHANDLED_ERRORS": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 

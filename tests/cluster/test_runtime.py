@@ -48,6 +48,30 @@ def test_the_local_ray_lets_in_nobody_without_its_token(runtime: RayRuntime) -> 
 
 
 @pytest.mark.ray
+def test_a_failure_that_nobody_asks_for_any_more_is_not_printed(
+    runtime: RayRuntime, capfd: pytest.CaptureFixture[str]
+) -> None:
+    del runtime
+    taken_out: Any = ray.remote(_TakenOut)
+    worker = taken_out.remote()
+    refs = [worker.fail.remote(), worker.answer.remote()]
+    ray.get(refs.pop())
+    refs.clear()
+    ray.get(worker.answer.remote())
+    assert "Unhandled" not in capfd.readouterr().err
+
+
+class _TakenOut:
+    """A worker that failed, and whose failure is not read."""
+
+    def fail(self) -> None:
+        raise ValueError("of a worker that was taken out")
+
+    def answer(self) -> None:
+        """Say that all before is done."""
+
+
+@pytest.mark.ray
 def test_a_second_ray_in_one_process_is_refused(runtime: RayRuntime) -> None:
     del runtime
     with pytest.raises(ClusterError, match="uses Ray already"), RayRuntime(None, 1):
