@@ -15,6 +15,7 @@ import uvicorn
 from cluster.service.config import WebSettings
 from cluster.service.web.app import create_app
 from cluster.service.web.guard import is_loopback
+from cluster.service.web.slow_clients import ImpatientProtocol
 from farm.errors import SettingsError, SetupError
 
 _END_S = 10.0
@@ -51,6 +52,7 @@ class WebServer:
         app = create_app(store_path, log_dir, settings)
         config = uvicorn.Config(
             app,
+            http=ImpatientProtocol,
             log_config=None,
             access_log=False,
             lifespan="off",
