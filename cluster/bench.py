@@ -6,7 +6,6 @@ Not for: the measuring itself (`cluster.bench_pipeline`, `farm.bench`).
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +13,7 @@ from farm.bench.sizes import NetworkSize
 from farm.command import CommandResult, Say
 from farm.errors import InputError, SettingsError
 from farm.options import Option
+from farm.scratch import scratch_folder
 
 
 def pipeline(
@@ -34,9 +34,9 @@ def pipeline(
     from cluster.bench_pipeline import PipelineBench
     from farm.bench.rows import table_lines
 
-    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
+    with scratch_folder("facefarm-bench-") as folder:
         bench = PipelineBench(
-            Path(folder), size=network, clip=clip, frames=frames, video_encoder=video_encoder
+            folder, size=network, clip=clip, frames=frames, video_encoder=video_encoder
         )
         document, rows = bench.run(rounds, baseline=baseline, say=say)
     return CommandResult(document=document, lines=table_lines(rows))
@@ -62,8 +62,8 @@ def gpu(
 
     sizes = tuple(_whole("--batch", text) for text in batch) or BATCHES
     providers = list(provider) or device_providers()
-    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
-        bench = GpuBench(Path(folder), size=network, frames=frames, clip=clip, batches=sizes)
+    with scratch_folder("facefarm-bench-") as folder:
+        bench = GpuBench(folder, size=network, frames=frames, clip=clip, batches=sizes)
         document, speeds, rows = bench.run(providers, say)
     return CommandResult(document=document, lines=gpu_lines(speeds, rows))
 
@@ -86,9 +86,9 @@ def scale(
     from farm.bench.scale import scale_lines, scale_plot
 
     counts = [_whole("--workers", text) for text in workers or ("1", "2", "4", "8", "16")]
-    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
+    with scratch_folder("facefarm-bench-") as folder:
         bench = ScaleBench(
-            Path(folder),
+            folder,
             most_workers=max(counts),
             chunks=chunks,
             chunk_frames=chunk_frames,
@@ -121,9 +121,9 @@ def memory(
     from farm.settings import parse_size
 
     lengths = [_whole("--seconds", text, 100_000) for text in seconds or ("10", "60", "600")]
-    with tempfile.TemporaryDirectory(prefix="facefarm-bench-") as folder:
+    with scratch_folder("facefarm-bench-") as folder:
         bench = MemoryBench(
-            Path(folder), size=parse_size(size), workers=workers, chunk_seconds=chunk_seconds
+            folder, size=parse_size(size), workers=workers, chunk_seconds=chunk_seconds
         )
         document, rows = bench.run(lengths, say, unbounded=unbounded)
     return CommandResult(document=document, lines=memory_lines(rows))

@@ -9,8 +9,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -28,6 +26,7 @@ from farm.errors import FarmError
 from farm.job_folder import JobFolder
 from farm.media.packets import PacketReader
 from farm.media.retime import stretch
+from farm.scratch import scratch_folder
 from farm.settings import RenderSettings
 from scheduler.chunks import cut_chunks
 from scheduler.dispatch import Dispatch
@@ -116,8 +115,8 @@ def _measure(
     trial = replace(plan, workers=WorkerPlan(seats=(alone,)))
     dispatch = Dispatch(chunks, np.flatnonzero(plan.index.keyframes).tolist(), workers=1)
     results: list[ChunkResult] = []
-    with TemporaryDirectory(prefix="facefarm-trial-") as name, _watched(offer, alone) as use:
-        folder = JobFolder(Path(name), plan.fingerprint, plan.request)
+    with scratch_folder("facefarm-trial-") as scratch, _watched(offer, alone) as use:
+        folder = JobFolder(scratch, plan.fingerprint, plan.request)
         setup = render_setup(replace(settings, keep_frames=False), trial, folder)
         hired = crew(runtime, trial, setup, None, None, log.info, log.debug)
         with PacketReader(plan.index) as reader, hired as pool:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import farm
 from farm.environment import farm_version
+from farm.scratch import scratch_folder
 
 PACKAGES = ("farm", "actors", "scheduler", "cluster")
 MODULES = ("cli.py",)
@@ -26,9 +26,9 @@ _IN_A_JOB = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 @contextmanager
 def staged_code() -> Iterator[Path]:
     """Give a folder with the code, as if it were installed there; it is deleted afterwards."""
-    with TemporaryDirectory(prefix="facefarm-code-") as folder:
-        stage_code(Path(folder))
-        yield Path(folder)
+    with scratch_folder("facefarm-code-") as folder:
+        stage_code(folder)
+        yield folder
 
 
 def stage_code(folder: Path) -> None:

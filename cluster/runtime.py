@@ -5,13 +5,11 @@ Not for: what runs on it (`actors`).
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -30,6 +28,7 @@ from cluster.attach import (
 from cluster.code import is_shipped, staged_code
 from farm.errors import ClusterError
 from farm.node.facts import Questions
+from farm.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from cluster.inventory import Inventory
@@ -229,36 +228,10 @@ def _loopback_only() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = made
 
 
-@contextmanager
-def _private_folder() -> Iterator[Path]:
-    """Give Ray a folder that is deleted afterwards, by the next command where this one is killed.
-
-    The folder is locked while it is in use.
-    """
-    base = Path(tempfile.gettempdir())
-    if len(str(base)) > _MAX_TEMP_LENGTH:
-        base = Path("/tmp")
-    for left in base.glob(f"{_TEMP_PREFIX}*"):
-        _remove_unused(left)
-    folder = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX, dir=base))
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(handle)
-
-
-def _remove_unused(folder: Path) -> None:
-    """Delete the folder of a command that is no longer there."""
-    with suppress(OSError):  # Somebody else's, gone meanwhile, or in use.
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        finally:
-            os.close(handle)
+def _private_folder() -> AbstractContextManager[Path]:
+    """A folder for Ray that does not stay."""
+    is_long = len(tempfile.gettempdir()) > _MAX_TEMP_LENGTH
+    return scratch_folder(_TEMP_PREFIX, Path("/tmp") if is_long else None)
 
 
 def _shut_down(before: set[int]) -> None:

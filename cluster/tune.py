@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import itertools
 import statistics
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from farm.command import CommandResult, Say
 from farm.environment import check_environment
@@ -20,6 +18,7 @@ from farm.observer import NullObserver
 from farm.precision import Precision
 from farm.preflight import check_render
 from farm.profile import Profile, describe, now_text, store_profile, this_version
+from farm.scratch import scratch_folder
 from farm.settings import RenderSettings
 from farm.stop import StopRequest
 
@@ -123,8 +122,8 @@ def tune(
     cores = usable_cores()
     ways = ways_to_try(_providers(settings), cores, settings.processors.precision)
     most = max(way.workers for way in ways)
-    with tempfile.TemporaryDirectory() as folder, RayRuntime(None, most) as runtime:
-        trial = replace(settings, output=Path(folder) / f"trial{settings.output.suffix or '.mkv'}")
+    with scratch_folder("facefarm-tune-") as folder, RayRuntime(None, most) as runtime:
+        trial = replace(settings, output=folder / f"trial{settings.output.suffix or '.mkv'}")
         check_render(trial)
         # Chunks of a fraction of the stretch give every worker something to do.
         trial = replace(trial, overwrite=True, chunk_seconds=trial.chunk_seconds or 1.0)

@@ -5,15 +5,13 @@ Not for: videos, which the final task marks (`farm.media.final`).
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 from farm.errors import InputError
 from farm.marks.embed import embed_mark, mark_of_source
 from farm.marks.mark import Mark
 from farm.marks.signing import SigningFiles, sign_file
 from farm.media.still import Still, write_still
 from farm.processors.registry import load_processor
+from farm.scratch import IMAGE_SCRATCH, scratch_folder
 from farm.settings import RenderSettings
 
 
@@ -32,14 +30,14 @@ def write_marked_still(still: Still, settings: RenderSettings) -> tuple[str, ...
     mark = Mark(altered_by=names).after(mark_of_source(settings.target))
     private = any(load_processor(name).fails_closed for name in names)
     try:
-        with tempfile.TemporaryDirectory(prefix=".facefarm-", dir=output.parent) as folder:
-            path = Path(folder) / output.name
+        with scratch_folder(IMAGE_SCRATCH, output.parent) as folder:
+            path = folder / output.name
             write_still(still, path, strip_metadata=settings.strip_metadata)
             unmarked = embed_mark(path, mark)
             files = signing_files(settings)
             if files is not None:
                 parent = None if private else settings.target
-                sign_file(path, Path(folder) / f"signed{output.suffix}", files, mark, parent)
+                sign_file(path, folder / f"signed{output.suffix}", files, mark, parent)
             path.replace(output)
     except OSError as error:
         raise InputError(f"{output}: cannot be written ({error.strerror})") from error

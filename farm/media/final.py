@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from farm.image_names import is_sequence
 from farm.marks.embed import embed_mark, mark_of_source, tags_for
@@ -56,6 +55,7 @@ from farm.media.timing import FrameTimes, TimeRange
 from farm.media.untouched import CopyRange, is_copied, with_copies
 from farm.media.verify import Expected, verify
 from farm.models.hashes import sha256_of
+from farm.scratch import IMAGE_SCRATCH, scratch_folder
 from farm.settings import EncodeOn, VerifyLevel
 
 Progress = Callable[[int, int], None]
@@ -246,11 +246,11 @@ def _finish_sequence(request: FinishRequest, progress: Progress | None) -> Finis
     chunks = read_chunks(request.chunk_paths, len(request.times), request.fingerprints)
     mark = Mark(altered_by=request.altered_by).after(mark_of_source(request.source))
     try:
-        with TemporaryDirectory(prefix=".facefarm-", dir=request.output.parent) as folder:
+        with scratch_folder(IMAGE_SCRATCH, request.output.parent) as folder:
             size, digest, notes = write_sequence(
                 chunks,
                 request.output,
-                Path(folder),
+                folder,
                 stream=request.stream,
                 mark=mark,
                 overwrite=request.overwrite,

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import fcntl
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 import pytest
 import ray
 
-from cluster.runtime import RayRuntime, _private_folder, _remove_unused
+from cluster.runtime import RayRuntime, _private_folder
 from farm.errors import ClusterError
 from farm.node.facts import Questions
 
@@ -78,33 +76,6 @@ def test_a_second_ray_in_one_process_is_refused(runtime: RayRuntime) -> None:
         pass
 
 
-@pytest.fixture
-def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setattr("cluster.runtime._MAX_TEMP_LENGTH", 1000)
-    return tmp_path
-
-
-def test_rays_folder_is_private_and_deleted(temporary: Path) -> None:
-    with _private_folder() as folder:
-        assert folder.parent == temporary
-        assert folder.stat().st_mode & 0o077 == 0
-        (folder / "session").mkdir()
-    assert list(temporary.iterdir()) == []
-
-
-def test_folders_of_killed_commands_are_deleted_and_those_in_use_stay(temporary: Path) -> None:
-    left = temporary / "facefarm-ray-left"
-    left.mkdir()
-    (temporary / "facefarm-other").mkdir()
-    with _private_folder() as used:
-        assert not left.exists()
-        with _private_folder() as second:
-            assert used.exists()
-            assert second != used
-    assert [path.name for path in temporary.iterdir()] == ["facefarm-other"]
-
-
 def test_a_long_folder_name_is_not_used_since_sockets_have_short_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,15 +84,3 @@ def test_a_long_folder_name_is_not_used_since_sockets_have_short_ones(
     monkeypatch.setattr("tempfile.tempdir", str(deep))
     with _private_folder() as folder:
         assert len(str(folder.parent)) < 40
-
-
-def test_a_folder_that_is_locked_is_left_alone(tmp_path: Path) -> None:
-    handle = os.open(tmp_path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        _remove_unused(tmp_path)
-        assert tmp_path.exists()
-    finally:
-        os.close(handle)
-    _remove_unused(tmp_path / "gone")
-    shutil.rmtree(tmp_path)
