@@ -12,6 +12,7 @@ import av
 import av.logging
 from av.bitstream import BitStreamFilterContext
 
+from farm.media.demux import demuxed
 from farm.media.probe import open_container
 
 CODECS = frozenset({"h264", "hevc"})
@@ -32,7 +33,7 @@ def chroma_location(path: Path, stream_index: int) -> int:
         try:
             with av.logging.Capture(local=True) as log:
                 reader = BitStreamFilterContext("trace_headers", stream)
-                packet = next((p for p in container.demux(stream) if p.size), None)
+                packet = next((p for p in demuxed(container, stream) if p.size), None)
                 if packet is not None:
                     reader.filter(packet)
         except av.FFmpegError:

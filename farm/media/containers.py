@@ -15,6 +15,7 @@ from av.container import InputContainer
 from av.stream import Stream
 
 from farm.errors import SettingsError
+from farm.media.demux import demuxed
 from farm.media.ffmpeg import can_mux
 from farm.media.probe import FORMATS, open_container
 
@@ -328,7 +329,7 @@ def _holds_packets(source: Path, index: int) -> bool:
     """Whether a stream has a packet; a file that breaks before the first has none."""
     with open_container(source) as container:
         try:
-            return any(packet.size for packet in container.demux(container.streams[index]))
+            return any(packet.size for packet in demuxed(container, container.streams[index]))
         except av.FFmpegError:
             return False
 

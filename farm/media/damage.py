@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from farm.media.clock import FORWARD_S
 
+_EBML, _SEGMENT = bytes.fromhex("1a45dfa3"), bytes.fromhex("18538067")
+_HEAD_BYTES = 4096
 _SHORT_S = Fraction(1, 2)
 _JOIN_PACKETS = 3
 """How near to a restart of the clock a corrupt packet only shows a join of two recordings."""
@@ -61,6 +63,8 @@ def find_damage(
     if promised_s is not None and promised_s - last_end_s > _SHORT_S:
         end, whole = float(last_end_s), float(promised_s)
         damage.append(f"the file ends at {end:.2f} s, its header promises {whole:.2f} s")
+    elif missing := _missing_bytes(path):
+        damage.append(f"the file says that it is {missing} bytes longer")
     return damage
 
 
@@ -81,6 +85,36 @@ def _promised_end_s(container: InputContainer, video: VideoStream) -> Fraction |
     if "matroska" in names and container.duration and container.duration > 0:
         return Fraction(container.duration, av.time_base)
     return None
+
+
+def _missing_bytes(path: Path) -> int:
+    """Return how many bytes a Matroska or AVI file lacks to its size; 0 where it does not say.
+
+    Source: RFC 8794, 4 and 6 (sizes of elements); RFC 9559, 5.1 (Segment); Microsoft's RIFF.
+    """
+    end = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(b"RIFF"):
+        return max(0, int.from_bytes(head[4:8], "little") + 8 - end)
+    if not head.startswith(_EBML):
+        return 0
+    size, at = _element_size(head, len(_EBML))
+    at += size
+    if head[at : at + len(_SEGMENT)] != _SEGMENT:
+        return 0
+    size, at = _element_size(head, at + len(_SEGMENT))
+    return max(0, at + size - end)
+
+
+def _element_size(data: bytes, at: int) -> tuple[int, int]:
+    """Return the size of an EBML element, 0 where it is left open, and where its content begins."""
+    if at >= len(data) or not data[at]:
+        return 0, at
+    length = 9 - data[at].bit_length()
+    ones = (1 << 7 * length) - 1
+    size = int.from_bytes(data[at : at + length], "big") & ones
+    return 0 if size == ones else size, at + length
 
 
 def _cut_box(path: Path) -> str:

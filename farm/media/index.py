@@ -26,6 +26,7 @@ from farm.errors import MediaError
 from farm.media.chroma import CODECS, chroma_location
 from farm.media.crop import CropTag, read_crop
 from farm.media.damage import find_damage
+from farm.media.demux import demuxed
 from farm.media.hdr import HdrMetadata, dolby_vision_record
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
 from farm.media.limits import check_length
@@ -215,7 +216,7 @@ def video_packets(container: InputContainer, stream_index: int) -> Iterator[Pack
 
     A demuxer that breaks ends the iteration by its own error.
     """
-    for packet in container.demux():
+    for packet in demuxed(container):
         if packet.stream_index == stream_index and packet.size:
             yield packet
 
@@ -235,7 +236,7 @@ def _read(
         if is_sequence(stream.codec, unit)
     }
     try:
-        for count, packet in enumerate(container.demux()):
+        for count, packet in enumerate(demuxed(container)):
             if progress is not None and count % _REPORT_EVERY == 0:
                 progress(count)
             if not packet.size:

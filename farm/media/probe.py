@@ -19,6 +19,7 @@ from av.video.stream import VideoStream
 
 from farm.errors import MediaError
 from farm.limit_settings import LimitSettings
+from farm.media.demux import demuxed
 from farm.media.limits import DECODER_OPTIONS, check_length, check_size, check_stream_count
 from farm.media.main_stream import main_video_stream
 from farm.media.orientation import orientation_of
@@ -152,7 +153,7 @@ def _first_frame(
     """
     reason = "no frame in it"
     keyframes = set()
-    for packet in itertools.islice(container.demux(stream), _PROBE_PACKETS):
+    for packet in itertools.islice(demuxed(container, stream), _PROBE_PACKETS):
         if packet.is_keyframe:
             keyframes.add(packet.pts)
         try:

@@ -21,6 +21,7 @@ from av.stream import Disposition
 
 from farm.media.clock import ClockFollower, ClockSegment
 from farm.media.containers import KeptStream, StreamKind, StreamPlan
+from farm.media.demux import demuxed
 from farm.media.probe import open_container
 from farm.media.timing import TimeRange
 
@@ -161,7 +162,7 @@ def _cut_stream(
         ahead_s = _AHEAD_S if again else 0
         packets = _audio_packets if kept.kind is StreamKind.AUDIO else _text_packets
         carried = _with_margin(cut) if again else cut
-        placed = placed_packets(container.demux(stream), clock)
+        placed = placed_packets(demuxed(container, stream), clock)
         span = _write(path, muxer, stream, packets(placed, carried), shift + ahead_s)
     if span is None:
         path.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from av.container import InputContainer
 from farm.errors import VerifyError
 from farm.media.clock import ClockSegment
 from farm.media.containers import KeptStream, StreamKind
+from farm.media.demux import demuxed
 from farm.media.encoders import EncoderChoice
 from farm.media.join import Chunk
 from farm.media.orientation import orientation_of
@@ -168,7 +169,7 @@ def _check_matrix(container: InputContainer, due: tuple[int, ...] | None) -> Non
 def _read(container: InputContainer, index: int, pictures: PictureCheck) -> _Seen:
     """Read every packet of the rendered stream."""
     seen = _Seen()
-    for packet in container.demux(container.streams[index]):
+    for packet in demuxed(container, container.streams[index]):
         if not packet.size:
             continue
         if packet.pts is None:

@@ -16,6 +16,7 @@ import av
 from farm.errors import VerifyError
 from farm.media.clock import ClockFollower, ClockSegment
 from farm.media.containers import KeptStream, StreamKind
+from farm.media.demux import demuxed
 from farm.media.probe import open_container
 from farm.media.stream_cut import in_cut
 from farm.media.timing import TimeRange
@@ -143,7 +144,7 @@ def _read(
     tracks = {index: _Track(digest=hashlib.sha256()) for index in indices}
     followers = {index: ClockFollower(clock) for index in indices}
     with open_container(path) as container:
-        for packet in container.demux([container.streams[index] for index in indices]):
+        for packet in demuxed(container, *(container.streams[index] for index in indices)):
             if not packet.size:
                 continue
             begin = _begin(packet, followers[packet.stream_index])

@@ -5,6 +5,7 @@ The damage is done and read in a process of its own, so that a crash of a librar
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable
@@ -26,8 +27,10 @@ from tests.media_maker import Studio
 
 pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(3600)]
 
-EXAMPLES = 250
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "250"))
 """Damaged copies of each file."""
+SEED = int(os.environ.get("FUZZ_SEED", "20261124"))
+"""Another one damages in other ways."""
 TELLING = ("mkv", "avi", "fast.mp4")
 """Files that say how long they are at their beginning: a shorter one cannot pass for whole."""
 FILES = (
@@ -139,7 +142,7 @@ def test_no_damage_brings_the_reader_down_or_passes_for_whole(
     last: list[object] = []
     try:
         outcomes = isolated(
-            fuzz_file, source, shown, 20261124, subject=source, told=last.append, stall_s=60
+            fuzz_file, source, shown, SEED, subject=source, told=last.append, stall_s=60
         )
     except Exception as error:
         raise AssertionError(f"{error}; damage: {last[-1:]}") from error

@@ -7,6 +7,7 @@ import pytest
 from farm.errors import MediaError
 from farm.media.index import NO_PTS, IndexClass, build_index
 from farm.media.keyframes import is_predicted_h264
+from farm.media.probe import open_container
 from tests.media_maker import Kind, Studio, names_of, video_packets
 
 DISTRUSTED = {
@@ -67,6 +68,19 @@ def test_an_mp4_that_is_cut_off_behind_its_header_is_said_to_be_damaged(
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     assert not build_index(whole).damage
     assert "promises 60 frames" in build_index(cut).damage[-1]
+
+
+@pytest.mark.parametrize("name", ["ffv1.mkv", "multi.mkv", "bframes.avi"])
+def test_a_file_that_ends_between_two_packets_near_its_end_is_said_to_be_damaged(
+    media_studio: Studio, name: str
+) -> None:
+    whole = media_studio.path(name)
+    with open_container(whole) as container:
+        places = [packet.pos for packet in container.demux() if packet.size]
+    cut = media_studio.folder / f"cut_{name}"
+    cut.write_bytes(whole.read_bytes()[: places[-2]])
+    assert not build_index(whole).damage
+    assert "the file says that it is" in " ".join(build_index(cut).damage)
 
 
 def test_recovery_points_of_intra_refresh_are_no_keyframes(media_studio: Studio) -> None:
