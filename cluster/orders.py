@@ -15,7 +15,7 @@ from farm.job_folder import JobFolder
 from farm.marks.still import signing_files
 from farm.media.final import FinishRequest
 from farm.media.index import IndexClass
-from farm.media.untouched import CopyRange, copy_ranges
+from farm.media.source_groups import CopyRange, copy_ranges
 from farm.models.session import MOST_DEVICE_THREADS, batch_size
 from farm.settings import EncodeOn, HardwareDecode, RenderSettings
 from scheduler.instructions import Rules

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from farm.media.index import VideoIndex
 from farm.media.plan import FramePlan
+from farm.media.source_groups import lead_frames
 
 _LONG_S = 10.0
 _SHORT_S = 2.0
@@ -106,14 +107,16 @@ def cut_chunks(
         plan: The frames.
         chunk_seconds: Wanted length; None takes `default_chunk_seconds`.
         lead: What processors want around each chunk; None for nothing.
-        every_group: Whether each closed group of pictures is a chunk of its own, so that it can be
-            copied by itself; groups of less than a quarter of a second stay together.
+        every_group: Whether each group of pictures is a chunk of its own, so that it can be copied
+            by itself, and the leading pictures of open groups too; groups of less than a quarter
+            of a second stay together.
     """
     source = _prepare(index, plan, lead or Lead())
     stamps, keys = _stamps(plan), _key_frames(source)
     ranges = _ranges(stamps, keys, _wanted_s(plan, chunk_seconds))
     if every_group:
-        ranges = _at_keys(ranges, keys[_are_closed(plan, keys)], stamps)
+        leads = lead_frames(plan.packets[plan.output.first], keys)
+        ranges = _at_keys(ranges, dict(zip(keys.tolist(), leads.tolist(), strict=True)), stamps)
     return _chunks(source, ranges)
 
 
@@ -208,25 +211,23 @@ def _ranges(
     return ranges
 
 
-def _are_closed(plan: FramePlan, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Tell of each keyframe whether all that is shown before it is decoded before it."""
-    places = plan.output.first[keys]
-    last = np.maximum.accumulate(plan.packets)
-    closed: NDArray[np.bool_] = last[places] == plan.packets[places]
-    return closed
-
-
 def _at_keys(
-    ranges: list[tuple[int, int]], keys: NDArray[np.int64], stamps: NDArray[np.float64]
+    ranges: list[tuple[int, int]], leads: dict[int, int], stamps: NDArray[np.float64]
 ) -> list[tuple[int, int]]:
-    """Cut ranges at keyframes too, but for such that follow close behind another cut."""
+    """Cut ranges at keyframes too, but for such that follow close behind another cut.
+
+    Args:
+        ranges: Half-open.
+        leads: Of each keyframe, where its leading pictures begin: the cut is on both sides of them.
+        stamps: When each frame is shown.
+    """
     starts = {start for start, _ in ranges}
-    cuts = [0]
-    for place in sorted(starts | set(keys.tolist())):
-        if place in starts or stamps[place] - stamps[cuts[-1]] >= _LEAST_GROUP_S:
-            cuts.append(place)
-    edges = [*dict.fromkeys(cuts), ranges[-1][1]]
-    return list(pairwise(edges))
+    cuts, last = {0}, 0
+    for place in sorted(starts | set(leads)):
+        if place in starts or stamps[place] - stamps[last] >= _LEAST_GROUP_S:
+            cuts |= {leads.get(place, place), place}
+            last = place
+    return list(pairwise([*sorted(cuts), ranges[-1][1]]))
 
 
 def _next_cut(

@@ -49,10 +49,11 @@ from farm.media.place import check_place, disk_error, put_in_place
 from farm.media.placed import note_placed
 from farm.media.probe import open_container
 from farm.media.sequence import write_sequence
+from farm.media.source_groups import CopyRange
 from farm.media.stream import StreamParameters
 from farm.media.stream_cut import cut_source
 from farm.media.timing import FrameTimes, TimeRange
-from farm.media.untouched import CopyRange, is_copied, with_copies
+from farm.media.untouched import Copies, is_copied, with_copies
 from farm.media.verify import Expected, verify
 from farm.models.hashes import sha256_of
 from farm.scratch import IMAGE_SCRATCH, scratch_folder
@@ -228,15 +229,25 @@ def _with_copies(
     made = with_copies(
         chunks, request.copies, request.source, request.video_stream_index, request.work_dir
     )
-    copied = [each for each in made if is_copied(each.header)]
-    scratch.extend(each.path for each in copied)
-    frames = sum(each.header.frame_count for each in copied)
-    if not copied:
-        return chunks, ("--copy-untouched: no stretch could be copied; all is encoded",)
-    return made, (
-        f"{frames} of {len(request.times)} frames keep the source's own packets "
-        f"({len(copied)} of {len(chunks)} chunks)",
-    )
+    scratch.extend(each.path for each in made.copied)
+    return made.chunks, _copy_notes(made, len(request.times))
+
+
+def _copy_notes(made: Copies, total: int) -> tuple[str, ...]:
+    """What is said of copies; the first line says whether there are some."""
+    frames = sum(each.header.frame_count for each in made.copied)
+    notes = [
+        f"{frames} of {total} frames keep the source's own packets "
+        f"({len(made.copied)} groups of pictures)"
+        if frames
+        else "--copy-untouched: no stretch could be copied; all is encoded"
+    ]
+    if made.unbegun:
+        notes.append(
+            f"{made.unbegun} frames are unchanged and encoded all the same: H.264 lets a copy "
+            "begin at an IDR picture only, and theirs begin with others"
+        )
+    return tuple(notes)
 
 
 def _finish_sequence(request: FinishRequest, progress: Progress | None) -> FinishReport:

@@ -186,6 +186,10 @@ def _mux(
         assert isinstance(output, OutputContainer)
         stream: Any = output.add_stream_from_template(pattern.streams.video[0], opaque=True)
         _describe(stream, head, choice, source)
+        if head.codec == "hevc":
+            # `hvc1` lets the muxer throw parameter sets out of the packets.
+            copied = any(each.header.info.get("copied") for each in chunks)
+            stream.codec_context.codec_tag = "hev1" if copied else "hvc1"
         stream.time_base = Fraction(1, times.timescale)
         for number, packet in enumerate(packets):
             made: av.Packet[Any] = av.Packet(packet.data)
@@ -205,8 +209,6 @@ def _describe(
     context.extradata = head.extradata or head.parameter_sets or None
     context.width, context.height = head.width, head.height
     context.pix_fmt = head.pix_fmt
-    if head.codec == "hevc":
-        context.codec_tag = "hvc1"
     if choice.sample_aspect_ratio:
         context.sample_aspect_ratio = choice.sample_aspect_ratio
     color = choice.color

@@ -28,9 +28,13 @@ TOUCHED = range(FACE_FRAMES, 2 * FACE_FRAMES)
 
 
 def rendered(
-    runtime: RayRuntime, studio: Studio, tmp_path: Path, **changes: Any
+    runtime: RayRuntime,
+    studio: Studio,
+    tmp_path: Path,
+    name: str = "faces_some.mp4",
+    **changes: Any,
 ) -> tuple[RenderReport, Path, Path]:
-    source, output = studio.path("faces_some.mp4"), tmp_path / "out.mp4"
+    source, output = studio.path(name), tmp_path / "out.mp4"
     values: dict[str, Any] = {
         "processors": COVERING,
         "models": (("detector", make_scrfd(tmp_path / "scrfd.onnx")),),
@@ -74,6 +78,53 @@ def test_stretches_without_a_face_keep_the_packets_of_the_source(
     assert [n for n in range(COUNT) if shown[n].md5 == due[n].md5] == same
 
 
+BEFORE, BEHIND = range(TOUCHED.start - 3), range(TOUCHED.stop, COUNT)
+"""Frames of whole groups without a face; leading pictures of the first group with one are open."""
+OPEN = {
+    "faces_open_264.mp4": ("libx264", [*BEFORE]),
+    "faces_open_265.mp4": ("libx265", [*BEFORE, *BEHIND]),
+}
+"""How each is encoded, and what is copied: H.264 lets no copy begin with an open group."""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", list(OPEN))
+@pytest.mark.parametrize("chunk_seconds", [None, 0.2])
+def test_open_groups_without_a_face_keep_the_packets_of_the_source(
+    runtime: RayRuntime,
+    media_studio: Studio,
+    tmp_path: Path,
+    name: str,
+    chunk_seconds: float | None,
+) -> None:
+    encoder, kept = OPEN[name]
+    report, source, output = rendered(
+        runtime,
+        media_studio,
+        tmp_path,
+        name,
+        video_encoder=encoder,
+        chunk_seconds=chunk_seconds,
+    )
+    said = " ".join(report.notes)
+    assert f"{len(kept)} of {COUNT} frames keep" in said
+    assert ("IDR picture only" in said) == (encoder == "libx264")
+    shown, due = serial_frames(output), serial_frames(source)
+    assert [frame.time_s for frame in shown] == [frame.time_s for frame in due]
+    assert [n for n in range(COUNT) if shown[n].md5 == due[n].md5] == kept
+    for program in {imageio_ffmpeg.get_ffmpeg_exe(), shutil.which("ffmpeg")} - {None}:
+        assert_decodes(str(program), output)
+
+
+def assert_decodes(program: str, path: Path) -> None:
+    """A program shows every frame and complains of nothing."""
+    command = [program, "-v", "error", "-i", str(path), "-f", "framemd5", "-"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stderr == ""
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
+    assert len([line for line in lines if line.startswith("0,")]) == COUNT
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     "program", [imageio_ffmpeg.get_ffmpeg_exe(), shutil.which("ffmpeg") or "ffmpeg"]
@@ -84,11 +135,7 @@ def test_other_decoders_show_every_frame_across_the_joins(
     if not shutil.which(program):
         pytest.skip("no ffmpeg is installed here")
     _, _, output = rendered(runtime, media_studio, tmp_path, ffmpeg=Path(program))
-    command = [program, "-v", "error", "-i", str(output), "-f", "framemd5", "-"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert done.stderr == ""
-    lines = [line for line in done.stdout.splitlines() if not line.startswith("#")]
-    assert len(lines) == COUNT
+    assert_decodes(program, output)
     assert b"avc3" in output.read_bytes()
 
 

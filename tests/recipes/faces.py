@@ -5,6 +5,7 @@ Not for: real faces.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -57,12 +58,20 @@ def _turned(studio: Studio, path: Path) -> None:
     studio.ffmpeg("-display_rotation", "90", "-i", source, "-c", "copy", path)
 
 
-def _some(studio: Studio, path: Path) -> None:
-    """A face in the middle third only; groups of 12 pictures that stand by themselves."""
-    raw = _raw_faces(studio, 3 * FACE_FRAMES, range(FACE_FRAMES, 2 * FACE_FRAMES))
-    options = ("-c:v", "libx264", "-pix_fmt", "yuv420p", "-crf", "18", "-threads", "1")
-    groups = ("-x264-params", "keyint=12:min-keyint=12:scenecut=0:open-gop=0:bframes=3")
-    studio.ffmpeg("-i", raw, *options, *groups, path)
+def _some(*options: str) -> Callable[[Studio, Path], None]:
+    """A face in the middle third only; groups of 12 pictures."""
+
+    def make(studio: Studio, path: Path) -> None:
+        raw = _raw_faces(studio, 3 * FACE_FRAMES, range(FACE_FRAMES, 2 * FACE_FRAMES))
+        studio.ffmpeg("-i", raw, "-pix_fmt", "yuv420p", "-crf", "18", *options, path)
+
+    return make
+
+
+_GROUPS = "keyint=12:min-keyint=12:scenecut=0:bframes=3:b-adapt=0"
+_X264 = ("-c:v", "libx264", "-threads", "1", "-x264-params")
+_X265 = ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params")
+_QUIET = "log-level=error:pools=none"
 
 
 def _as_hdr(pix_fmt: str, transfer: str) -> str:
@@ -83,6 +92,12 @@ RECIPES: tuple[Recipe, ...] = (
         *_FFV1, "-flags", "+ildct",
         frames=2 * FACE_FRAMES,
     ),
-    Recipe(name="faces_some.mp4", make=_some, stamps=None),
+    Recipe(name="faces_some.mp4", make=_some(*_X264, f"{_GROUPS}:open-gop=0"), stamps=None),
+    Recipe(name="faces_open_264.mp4", make=_some(*_X264, f"{_GROUPS}:open-gop=1"), stamps=None),
+    Recipe(
+        name="faces_open_265.mp4",
+        make=_some(*_X265, f"{_QUIET}:{_GROUPS}:open-gop=1"),
+        stamps=None,
+    ),
     Recipe(name="faces_rot90.mp4", make=_turned, stamps=None),
 )  # fmt: skip

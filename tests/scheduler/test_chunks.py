@@ -142,12 +142,12 @@ def test_every_group_is_a_chunk_but_for_short_ones() -> None:
     assert [c.frame_start for c in chunks] == [0, 12, 24, 60, 96]
 
 
-def test_groups_that_lean_on_each_other_stay_together() -> None:
+def test_leading_pictures_of_open_groups_are_chunks_of_their_own() -> None:
     # The keyframe 4 has leading pictures, 5 and 6, that need the group before; the keyframe 8 none.
     index = made_up_index([0] * 12, [0, 4, 8])
     plan = made_up_plan([0, 1, 2, 3, 5, 6, 4, 7, 8, 9, 10, 11], range(0, 12000, 1000))
     chunks = cut_chunks(index, plan, 1000.0, every_group=True)
-    assert [c.frame_start for c in chunks] == [0, 8]
+    assert [c.frame_start for c in chunks] == [0, 4, 6, 8]
 
 
 def test_one_frame_chunks_are_one_frame_each() -> None:
