@@ -40,6 +40,7 @@ class Tally:
         """Wall clock of rendering chunks."""
         self._faces = 0
         self._frames_without_face = 0
+        self._faces_filled = self._frames_filled = 0
         self._corrupt: list[int] = []
         """Source frames that decoded with errors."""
         self._chunks: Counter[int] = Counter()
@@ -90,6 +91,7 @@ class Tally:
     def begin_chunks(self) -> None:
         """Forget the chunks of an attempt whose plan did not hold."""
         self._faces = self._frames_without_face = 0
+        self._faces_filled = self._frames_filled = 0
         self._corrupt.clear()
         self._chunks.clear()
         self._frames.clear()
@@ -105,6 +107,8 @@ class Tally:
         self._chunk_reports.append(chunk_report(f"worker-{worker}", result, frame_start, tries))
         self._faces += result.faces
         self._frames_without_face += result.frames_without_face
+        self._faces_filled += result.faces_filled
+        self._frames_filled += result.frames_filled
         self._corrupt += result.corrupt
         self._chunks[worker] += 1
         self._frames[worker] += result.frames
@@ -133,6 +137,8 @@ class Tally:
         """Count a chunk that an earlier run has finished."""
         self._faces += _number(header.info.get("faces"))
         self._frames_without_face += _number(header.info.get("frames_without_face"))
+        self._faces_filled += _number(header.info.get("faces_filled"))
+        self._frames_filled += _number(header.info.get("frames_filled"))
         corrupt = header.info.get("corrupt")
         if isinstance(corrupt, list):
             self._corrupt += [_number(frame) for frame in corrupt]
@@ -174,6 +180,8 @@ class Tally:
             frames=len(plan.frames.output),
             faces=self._faces,
             frames_without_face=self._frames_without_face,
+            faces_filled=self._faces_filled,
+            frames_filled=self._frames_filled,
             chunks=len(plan.chunks),
             encoder=plan.encoder.encoder,
             pix_fmt=plan.encoder.pix_fmt,

@@ -115,6 +115,13 @@ class ChunkTask:
     faces: tuple[FrameFaces, ...] | None = None
     """Of each wanted source frame, where the job reads them from a table."""
 
+    @property
+    def shown(self) -> range:
+        """Positions of the source frames from the first to the last that an output frame shows."""
+        return range(
+            min(shown.first for shown in self.shows), max(shown.second for shown in self.shows) + 1
+        )
+
 
 @dataclass(slots=True, kw_only=True)
 class ChunkResult:
@@ -124,6 +131,10 @@ class ChunkResult:
     frames: int = 0
     faces: int = 0
     frames_without_face: int = 0
+    faces_filled: int = 0
+    """Of the faces those that nobody saw there: they were put in between two sights."""
+    frames_filled: int = 0
+    """Frames that have such faces."""
     corrupt: list[int] = field(default_factory=list)
     """Numbers of its own source frames that decoded with errors."""
     fetch_s: float = 0.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import compress
@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from farm.chain import Pictures, ProcessorChain
+from farm.chain import ProcessorChain
 from farm.errors import ModelError
 from farm.faces.canvas import shares
 from farm.faces.casting import FrameFaces
@@ -26,11 +26,11 @@ from farm.faces.observe import Observer
 from farm.faces.recognise import Recogniser
 from farm.faces.select import SAME_PERSON, select_faces
 from farm.faces.turned import open_detector
+from farm.gap_cover import GapCover, Pictures
 from farm.media.frame import EditableFrame
 from farm.models.session import MAX_BATCH, SessionSettings, open_session
 from farm.models.store import ModelStore
 from farm.processors.base import FaceFrame, FrameProcessor, ProcessorContext
-from farm.processors.gap_filler import GapFiller
 from farm.processors.registry import lead_of, load_processor, needs_faces
 from farm.settings import ProcessorSettings
 
@@ -101,6 +101,9 @@ class FaceCounts:
 
     faces: int = 0
     frames_without_face: int = 0
+    faces_filled: int = 0
+    """Of the faces those that were put in between two sights."""
+    frames_filled: int = 0
     detect_s: float = 0.0
     process_s: float = 0.0
     done: int = 0
@@ -142,9 +145,8 @@ class FaceStage:
                 self._recogniser = open_recogniser(job.models, context.sessions)
         for processor in self._processors:
             processor.start(context)
-        if job.cover_gaps and self._processors:
-            self._processors.insert(0, GapFiller(job.cover_gaps))
-        several = context.sessions.on_device and not any(lead_of(self._processors))
+        self._chained = bool(job.cover_gaps) or any(lead_of(self._processors))
+        several = context.sessions.on_device and not self._chained
         self.lanes = _LANES if self._processors and several else 1
         """Threads that may run batches at the same time: on a device, one prepares and pastes while
         another waits for it."""
@@ -163,9 +165,19 @@ class FaceStage:
         """Whether frames pass through unseen."""
         return not self._processors
 
-    def chain(self) -> ProcessorChain | None:
-        """The processors for the frames of one chunk; None where each batch is done at once."""
-        return ProcessorChain(self._processors) if any(lead_of(self._processors)) else None
+    def chain(self, shown: range, counted: range) -> ProcessorChain | None:
+        """The processors for the frames of one chunk; None where each batch is done at once.
+
+        Args:
+            shown: Places among its frames of those that are to be worked on.
+            counted: Those that enter the counts.
+        """
+        if self.idle or not self._chained:
+            return None
+        chain = ProcessorChain(self._processors, shown)
+        if self._job.cover_gaps:
+            chain.cover_gaps(self._job.cover_gaps, self._look, counted)
+        return chain
 
     def run(
         self,
@@ -195,7 +207,11 @@ class FaceStage:
         if (rows is not None) != self._job.reads_table:
             raise ValueError("rows of a face table are given if and only if the job reads them")
         started = time.perf_counter()
-        batch, found = self._found(frames) if rows is None else _of_table(frames, rows)
+        if rows is None:
+            searched = None if chain is None else chain.searches(len(frames))
+            batch, found = self._found(frames, searched)
+        else:
+            batch, found = _of_table(frames, rows)
         detected = time.perf_counter()
         done = len(frames)
         if chain is not None:
@@ -204,14 +220,11 @@ class FaceStage:
             done = chain.push(_by_frame(frames, batch))
         else:
             self._process(batch, watch)
-        mine = found if counted is None else list(compress(found, counted))
-        return FaceCounts(
-            faces=sum(mine),
-            frames_without_face=sum(not faces for faces in mine),
-            detect_s=detected - started,
-            process_s=time.perf_counter() - detected,
-            done=done,
-        )
+        counts = _counts(found if counted is None else compress(found, counted))
+        counts.detect_s = detected - started
+        counts.process_s = time.perf_counter() - detected
+        counts.done = done
+        return counts
 
     def _process(self, batch: list[FaceFrame], watch: Watch | None) -> None:
         """Run all processors on a batch."""
@@ -224,18 +237,35 @@ class FaceStage:
         if watch is not None:
             watch.after(batch)
 
-    def _found(self, frames: Sequence[EditableFrame]) -> tuple[list[FaceFrame], list[int]]:
-        """Look for faces: what processors get, and how many faces each frame shows."""
+    def _found(
+        self, frames: Sequence[EditableFrame], searched: Sequence[bool] | None
+    ) -> tuple[list[FaceFrame], list[tuple[Face, ...]]]:
+        """Look for faces: what processors get, and the faces of each frame.
+
+        Args:
+            frames: A batch.
+            searched: Which of them are searched, None for all.
+        """
+        mine = frames if searched is None else list(compress(frames, searched))
+        by_frame = dict(zip(map(id, mine), self._look(mine), strict=True))
+        batch: list[FaceFrame] = []
+        shown: list[tuple[Face, ...]] = []
+        for frame in frames:
+            pictures = frame.pictures
+            found = by_frame.get(id(frame), [()] * len(pictures))
+            batch += [
+                FaceFrame(frame=picture, faces=faces, selected=self._select(picture, faces))
+                for picture, faces in zip(pictures, found, strict=True)
+            ]
+            shown.append(found[0])
+        return batch, shown
+
+    def _look(self, frames: Sequence[EditableFrame]) -> list[list[tuple[Face, ...]]]:
+        """Faces of each picture of each frame."""
         assert self._detector is not None
         pictures = [frame.pictures for frame in frames]
         with self._detecting:
-            found = _of_both_fields(pictures, self._detector)
-        batch = [
-            FaceFrame(frame=picture, faces=faces, selected=self._select(picture, faces))
-            for of_frame, of_fields in zip(pictures, found, strict=True)
-            for picture, faces in zip(of_frame, of_fields, strict=True)
-        ]
-        return batch, [len(faces[0]) for faces in found]
+            return _of_both_fields(pictures, self._detector)
 
     def _select(self, frame: EditableFrame, faces: tuple[Face, ...]) -> tuple[Face, ...]:
         """Choose the faces that the job works on."""
@@ -260,8 +290,8 @@ def _by_frame(frames: Sequence[EditableFrame], batch: list[FaceFrame]) -> list[P
 
 def _of_table(
     frames: Sequence[EditableFrame], rows: Sequence[FrameFaces]
-) -> tuple[list[FaceFrame], list[int]]:
-    """What processors get and how many faces each frame has, from the rows of a table.
+) -> tuple[list[FaceFrame], list[tuple[Face, ...]]]:
+    """What processors get and the faces of each frame, from the rows of a table.
 
     Both fields of a frame have its faces.
     """
@@ -270,7 +300,29 @@ def _of_table(
         for frame, row in zip(frames, rows, strict=True)
         for picture in frame.pictures
     ]
-    return batch, [len(row.faces) for row in rows]
+    return batch, [row.faces for row in rows]
+
+
+def _counts(found: Iterable[tuple[Face, ...]]) -> FaceCounts:
+    """Count the faces of frames."""
+    counts = FaceCounts()
+    for faces in found:
+        filled = sum(face.filled for face in faces)
+        counts.faces += len(faces)
+        counts.frames_without_face += not faces
+        counts.faces_filled += filled
+        counts.frames_filled += filled > 0
+    return counts
+
+
+def filled_counts(cover: GapCover) -> FaceCounts:
+    """What faces that were put in add to the counts of a chunk."""
+    return FaceCounts(
+        faces=cover.faces,
+        frames_without_face=-cover.frames_empty,
+        faces_filled=cover.faces,
+        frames_filled=cover.frames,
+    )
 
 
 def _of_both_fields(

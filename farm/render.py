@@ -29,7 +29,7 @@ from farm.files import Files, LocalFiles
 from farm.frames import Blocks, FrameSource, as_editable
 from farm.media.frame import EditableFrame
 from farm.models.session import SessionSettings, batch_size
-from farm.process import FaceCounts, FaceStage
+from farm.process import FaceCounts, FaceStage, filled_counts
 from farm.processors.base import FaceFrame
 from farm.processors.registry import frame_maker
 from farm.turns import Turns
@@ -136,7 +136,7 @@ class ChunkRenderer:
             future=future,
             result=result,
             emitter=emitter,
-            chain=self._faces.chain(),
+            chain=None if task.keep else self._faces.chain(task.shown, task.owned),
         )
         owned = task.owned
         if self._faces.replaces and owned:
@@ -250,6 +250,8 @@ class ChunkRenderer:
             work.ready += chain.end()
         except Exception as error:  # noqa: BLE001 - a processor may raise anything
             work.fail("processing", error)
+        if chain.cover is not None:
+            _count(work.result, filled_counts(chain.cover))
         work.result.process_s += time.perf_counter() - started
 
     def _emit(self, item: WorkItem) -> None:
@@ -351,5 +353,7 @@ def _count(result: ChunkResult, counts: FaceCounts) -> None:
     """Add what the face stage saw."""
     result.faces += counts.faces
     result.frames_without_face += counts.frames_without_face
+    result.faces_filled += counts.faces_filled
+    result.frames_filled += counts.frames_filled
     result.detect_s += counts.detect_s
     result.process_s += counts.process_s

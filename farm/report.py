@@ -163,6 +163,10 @@ class RenderReport:
     frames: int
     faces: int
     frames_without_face: int
+    faces_filled: int = 0
+    """Of the faces those that nobody saw there: they were put in between two sights."""
+    frames_filled: int = 0
+    """Frames that have such faces."""
     chunks: int
     encoder: str
     pix_fmt: str

@@ -22,6 +22,7 @@ def summary_lines(report: RenderReport) -> list[str]:
         f" {seconds(report.stage_s.get(Stage.TOTAL, 0.0))} in all",
         f"  faces     {report.faces}; {counted(report.frames_without_face, 'frame')} without a face"
         f" (detector: {report.detector})",
+        *filled_lines(report),
         f"  encoder   {report.encoder}, {report.pix_fmt}",
         f"  provider  {report.provider}, {_workers(report)}",
         f"  stages    {_stages(report)}",
@@ -38,6 +39,17 @@ def summary_lines(report: RenderReport) -> list[str]:
     ]
     lines += [f"  damage    {damage_line(damage)}" for damage in report.damage]
     return lines
+
+
+def filled_lines(report: RenderReport) -> list[str]:
+    """How many faces were put in where nobody saw them; nothing where there are none."""
+    if not report.faces_filled:
+        return []
+    verb = "was" if report.faces_filled == 1 else "were"
+    return [
+        f"  filled    {counted(report.faces_filled, 'face')} of these in"
+        f" {counted(report.frames_filled, 'frame')} {verb} not seen there, but before and after"
+    ]
 
 
 def probe_lines(document: Mapping[str, Any]) -> list[str]:

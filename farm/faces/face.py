@@ -25,6 +25,8 @@ class Face:
     """[512], unit length; None until recognition has run."""
     track: int | None = None
     """Number of its track in the job's face table; None without a table."""
+    filled: bool = False
+    """Whether nobody saw it in this picture: it was put in between two sights."""
     source: int = 0
     """Whose face goes onto it: a place among the job's sources."""
 

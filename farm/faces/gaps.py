@@ -7,7 +7,7 @@ Not for: gaps of tracks, which a face table fills (`farm.faces.track`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -23,8 +23,17 @@ _COME_BACK = 0.75
 class Sightings:
     """The faces of consecutive pictures, and which of them go on into the next one."""
 
-    def __init__(self, pictures: Sequence[Sequence[Face]]) -> None:
+    def __init__(
+        self, pictures: Sequence[Sequence[Face]], frames: Sequence[int] | None = None
+    ) -> None:
+        """Link the faces of pictures.
+
+        Args:
+            pictures: One at least.
+            frames: Number of the frame that each is, or is a field of; None for one after another.
+        """
         self._pictures = pictures
+        self._frames = range(len(pictures)) if frames is None else frames
         self._boxes = [_boxes(faces) for faces in pictures]
         self._goes_on: list[NDArray[np.bool_]] = []
         self._went_on: list[NDArray[np.bool_]] = [np.zeros(len(self._boxes[0]), np.bool_)]
@@ -36,11 +45,20 @@ class Sightings:
             self._went_on.append(came)
         self._goes_on.append(np.zeros(len(self._boxes[-1]), np.bool_))
 
+    def comes(self, picture: int) -> bool:
+        """Whether a face is there that the picture before it, if there is one, does not show."""
+        return not self._went_on[picture].all()
+
+    def goes(self, picture: int) -> bool:
+        """Whether a face is there that the picture behind it, if there is one, does not show."""
+        return not self._goes_on[picture].all()
+
     def missing(self, most: int) -> list[list[Face]]:
         """What is to be put into each picture: those lost before it and found again behind it.
 
         Args:
-            most: Pictures of the longest gap that is filled.
+            most: Frames of the longest gap that is filled. What is put into a picture depends on
+                so many frames before and behind its own.
         """
         filled: list[list[Face]] = [[] for _ in self._pictures]
         for start in range(len(self._pictures) - 2):
@@ -56,7 +74,7 @@ class Sightings:
         """The faces that are lost behind a picture: where each is found again first, and how."""
         lost = np.flatnonzero(~self._goes_on[start])
         returns = []
-        for stop in range(start + 2, min(start + 1 + most, len(self._pictures) - 1) + 1):
+        for stop in self._stops(start, most):
             new = np.flatnonzero(~self._went_on[stop])
             partner = _partners(
                 self._boxes[start][lost], self._boxes[stop][new], SAME_PLACE * _COME_BACK
@@ -66,6 +84,17 @@ class Sightings:
                 returns.append((stop, gone, self._pictures[stop][new[partner[place]]]))
             lost = lost[partner < 0]
         return returns
+
+    def _stops(self, start: int, most: int) -> Iterator[int]:
+        """The pictures that may end a gap behind a picture.
+
+        The first picture of the gap must be near enough to its end, the last one to its start.
+        """
+        frames = self._frames
+        for stop in range(start + 2, len(frames)):
+            if max(frames[stop] - frames[start + 1], frames[stop - 1] - frames[start]) > most:
+                return
+            yield stop
 
 
 def between(first: Face, last: Face, late: float) -> Face:
@@ -77,6 +106,7 @@ def between(first: Face, last: Face, late: float) -> Face:
         box_xyxy=_mixed(first.box_xyxy, last.box_xyxy, late),
         score=min(first.score, last.score),
         landmarks_xy=points,
+        filled=True,
     )
 
 

@@ -86,6 +86,7 @@ class Track:
             score=float(self.scores[place]),
             landmarks_xy=None if np.isnan(points).any() else points,
             track=self.track,
+            filled=ORIGINS[self.origins[place]] is Origin.FILLED,
         )
 
 

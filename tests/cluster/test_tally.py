@@ -68,8 +68,9 @@ def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) ->
     job = plan(media_studio.path("plain.mp4"), chunk_seconds=0.5)
     listener = Listener()
     tally = Tally(listener)
-    tally.add_finished(header(0, 15, faces=3, frames_without_face=2, corrupt=[4]))
-    tally.add(1, result(1, 15, corrupt=(15,)))
+    filled = {"faces_filled": 2, "frames_filled": 1}
+    tally.add_finished(header(0, 15, faces=3, frames_without_face=2, corrupt=[4], **filled))
+    tally.add(1, replace(result(1, 15, corrupt=(15,)), faces_filled=3, frames_filled=3))
     tally.add(0, result(2, 15))
     facts = WorkerFacts(pid=1, node="here", node_id="", provider="cpu", threads=2)
     gpu = replace(facts, provider="cuda", devices="3")
@@ -77,6 +78,7 @@ def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) ->
     tally.render_s = 2.0
     found = report(tally, media_studio)
     assert (found.faces, found.frames_without_face, listener.done) == (63, 4, 45)
+    assert (found.faces_filled, found.frames_filled) == (5, 4)
     assert found.fps == 15.0
     assert found.stage_s[Stage.DECODE] == 1.0
     assert [(w.worker, w.chunks, w.frames, w.peak_memory_bytes) for w in found.workers] == [
@@ -94,10 +96,11 @@ def test_chunks_of_workers_and_of_an_earlier_run_add_up(media_studio: Studio) ->
 
 def test_an_attempt_whose_plan_did_not_hold_is_forgotten(media_studio: Studio) -> None:
     tally = Tally(NullObserver())
-    tally.add_finished(header(0, 15, faces=3, frames_without_face=2, corrupt=[4]))
+    tally.add_finished(header(0, 15, faces=3, frames_without_face=2, faces_filled=2, corrupt=[4]))
     tally.begin_chunks()
     found = report(tally, media_studio)
     assert (found.faces, found.frames_without_face, found.damage) == (0, 0, ())
+    assert found.faces_filled == 0
 
 
 def test_a_note_is_said_once_and_kept(media_studio: Studio) -> None:

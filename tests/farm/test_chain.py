@@ -121,6 +121,36 @@ def test_a_processor_sees_its_neighbours_as_the_one_before_it_gave_them() -> Non
     assert run([Brighten, Smooth], values, [2]) == [round(each) for each in means]
 
 
+class Count(Brighten):
+    """Notes how many frames it brightens."""
+
+    def __init__(self) -> None:
+        self.brightened = 0
+
+    def process(self, batch: Sequence[FaceFrame]) -> None:
+        mine = [item for item in batch if not item.lead]
+        self.brightened += len(mine)
+        super().process(mine)
+
+
+@pytest.mark.parametrize(
+    ("around", "worked_on"), [((), 4), ((Smooth,), 4 + 2 + 1), ((Smooth, Smooth), 4 + 4 + 2)]
+)
+def test_frames_that_nobody_shows_are_worked_on_only_where_they_are_looked_at(
+    around: tuple[type[PassThrough], ...], worked_on: int
+) -> None:
+    """Places 6 to 9 are shown; what is before and behind them is there for those who look."""
+    count = Count()
+    frames = [gray(10) for _ in range(16)]
+    chained = ProcessorChain([count, *(each() for each in around)], range(6, 10))
+    items = [[FaceFrame(frame=f, faces=(), selected=()) for f in g.pictures] for g in frames]
+    assert chained.searches(16) == [6 - 2 * len(around) <= n < 10 + len(around) for n in range(16)]
+    assert chained.push(items) + chained.end() == 16
+    assert count.brightened == worked_on
+    assert {int(frames[n].to_bgr()[0, 0, 0]) for n in range(6, 10)} == {15}
+    assert {int(frames[n].to_bgr()[0, 0, 0]) for n in (0, 15)} == {10}
+
+
 def test_leads_of_processors_add_up() -> None:
     assert lead_of([Smooth(), Brighten(), Smooth()]) == (4, 2)
     assert lead_of([PassThrough()]) == (0, 0)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import read_header, read_packets
@@ -15,8 +16,9 @@ from farm.settings import ProcessorSettings
 from scheduler.chunks import Lead
 from tests.faces.moving import Place, textured_pictures, write_clip
 from tests.media.retimed_case import render_chunks
+from tests.media_maker import serial_decode
 from tests.model_maker import make_scrfd
-from tests.rendering import ONE_FRAME_S, face_job, job_for
+from tests.rendering import ONE_FRAME_S, Job, face_job, job_for
 
 FRAMES = 24
 LOST = range(9, 12)
@@ -38,22 +40,33 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "clip.mkv"
 
 
-def _shown(clip: Path, work: Path, gaps: int, chunk_seconds: float) -> list[str]:
+def _job(clip: Path, work: Path, gaps: int, chunk_seconds: float) -> Job:
     settings = ProcessorSettings(names=("face_anonymizer",), detector="scrfd")
     faces = face_job(settings, (("detector", clip.with_name("scrfd.onnx")),))
-    job = job_for(
+    return job_for(
         clip,
         work,
         chunk_seconds=chunk_seconds,
         lead=Lead(before=gaps, after=gaps),
         faces=replace(faces, cover_gaps=gaps),
     )
-    render_chunks(job)
+
+
+def _shown(clip: Path, work: Path, gaps: int, chunk_seconds: float) -> list[str]:
+    render_chunks(_job(clip, work, gaps, chunk_seconds))
+    return _pictures(work)
+
+
+def _pictures(work: Path) -> list[str]:
     return [
-        hashlib.md5(frame.to_ndarray(format="bgr24").tobytes()).hexdigest()
+        _md5(frame)
         for path in sorted(work.glob("*.chunk"))
         for frame in decode_packets(read_packets(path), read_header(path))
     ]
+
+
+def _md5(frame: VideoFrame) -> str:
+    return hashlib.md5(frame.to_ndarray(format="bgr24").tobytes()).hexdigest()
 
 
 def test_frames_of_a_short_gap_are_covered_and_no_others(clip: Path, tmp_path: Path) -> None:
@@ -61,6 +74,28 @@ def test_frames_of_a_short_gap_are_covered_and_no_others(clip: Path, tmp_path: P
     covered = _shown(clip, tmp_path / "with", MOST, 100)
     changed = np.flatnonzero([a != b for a, b in zip(without, covered, strict=True)])
     assert changed.tolist() == list(LOST)
+
+
+@pytest.mark.parametrize("chunk_seconds", [100.0, 0.2, ONE_FRAME_S])
+def test_faces_that_were_put_in_are_counted_once(
+    clip: Path, tmp_path: Path, chunk_seconds: float
+) -> None:
+    job = _job(clip, tmp_path, MOST, chunk_seconds)
+    results = render_chunks(job)
+    filled = [(result.faces_filled, result.frames_filled) for result in results]
+    assert tuple(map(sum, zip(*filled, strict=True))) == (len(LOST), len(LOST))
+    assert sum(result.faces for result in results) == FRAMES - len(LONG_LOST)
+    assert sum(result.frames_without_face for result in results) == len(LONG_LOST)
+    stored = [read_header(path).info for path in sorted(tmp_path.glob("*.chunk"))]
+    assert [(info["faces_filled"], info["frames_filled"]) for info in stored] == filled
+
+
+def test_frames_that_are_kept_as_they_are_come_out_where_gaps_are_covered(
+    clip: Path, tmp_path: Path
+) -> None:
+    job = _job(clip, tmp_path, MOST, 0.2)
+    render_chunks(job, keep=True)
+    assert _pictures(tmp_path) == [_md5(frame) for frame in serial_decode(clip)]
 
 
 def test_one_chunk_and_many_cover_the_same(clip: Path, tmp_path: Path) -> None:

@@ -134,10 +134,11 @@ def test_with_a_table_the_processors_get_its_rows_and_no_detector_is_loaded(
     from tests.faces.pictures import face_at
 
     stage = FaceStage(replace(face_job(settings()), reads_table=True), 1)
-    one, other = face_at(LEFT), face_at(RIGHT)
+    one, other = replace(face_at(LEFT), filled=True), face_at(RIGHT)
     rows = [FrameFaces(faces=(one, other), selected=(other,)), FrameFaces(faces=(), selected=())]
     counts = stage.run([picture(), picture((LEFT, "magenta"))], rows=rows)
     assert (counts.faces, counts.frames_without_face) == (2, 1)
+    assert (counts.faces_filled, counts.frames_filled) == (1, 1)
     assert recorder.seen == [(2, 1), (0, 0)]
     assert recorder.boxes == [[list(RIGHT)], []]
     with pytest.raises(ValueError, match="rows of a face table"):

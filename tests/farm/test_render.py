@@ -35,7 +35,7 @@ class Stage:
         self._fail_at = fail_at
         self._seen = 0
 
-    def chain(self) -> None:
+    def chain(self, shown: range, counted: range) -> None:
         """Every batch is done at once."""
 
     def run(

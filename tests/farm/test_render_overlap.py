@@ -31,7 +31,7 @@ class Stage:
         self._lock = threading.Lock()
         self._two = threading.Event()
 
-    def chain(self) -> None:
+    def chain(self, shown: range, counted: range) -> None:
         return None
 
     def run(self, frames: Sequence[Any], *_: object, **_more: object) -> FaceCounts:

@@ -30,6 +30,15 @@ def test_summary_holds_every_fact_of_the_report() -> None:
     ]
 
 
+def test_faces_that_nobody_saw_are_told_of() -> None:
+    many = summary_lines(make_report(faces_filled=12, frames_filled=5))
+    assert many[2] == (
+        "  filled    12 faces of these in 5 frames were not seen there, but before and after"
+    )
+    one = summary_lines(make_report(faces_filled=1, frames_filled=1))
+    assert one[2].startswith("  filled    1 face of these in 1 frame was not seen there")
+
+
 def test_damage_is_one_line_however_many_places_there_are() -> None:
     message = damage_message(make_report(damage=(DAMAGE,) * 5))
     assert "10 frames lost" in message

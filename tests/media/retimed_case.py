@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from farm.chunk_task import ChunkResult
 from farm.media.encoders import choose_encoder
 from farm.media.final import FinishReport, FinishRequest, finish
 from farm.media.index import build_index
@@ -55,8 +56,8 @@ def render(
     return job, finish(request)
 
 
-def render_chunks(job: Job) -> None:
-    """Render all chunks one after another."""
+def render_chunks(job: Job, **changes: Any) -> list[ChunkResult]:
+    """Render all chunks one after another; `changes` are those of each `ChunkTask`."""
     blocks = blocks_of(job)
 
     def give(first: int) -> Iterator[PacketBlock]:
@@ -64,7 +65,7 @@ def render_chunks(job: Job) -> None:
 
     renderer = ChunkRenderer(job.setup)
     try:
-        for chunk in job.chunks:
-            renderer.submit(task_of(job, chunk.chunk_index), give).result()
+        tasks = [replace(task_of(job, i), **changes) for i in range(len(job.chunks))]
+        return [renderer.submit(task, give).result() for task in tasks]
     finally:
         renderer.close()
