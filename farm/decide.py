@@ -185,6 +185,7 @@ class _Decider:
         if self._table is None:
             looker.load(recognises=recognises)
         name = "the face table" if self._table is not None else looker.detector_name
+        notes += looker.notes
         notes += [CASCADE_NOTE] if looker.detector_name == "cascade" else []
         notes += [GAPS_NOTE.format(job.cover_gaps)] if job.cover_gaps else []
         decision = _decision(job, name, [*files, *looker.files], self._processors, tuple(notes))

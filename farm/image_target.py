@@ -163,6 +163,8 @@ class _FaceWork:
         self._detector = self._load_detector() if self._processors else None
         self._recogniser: Recogniser | None = None
         self._references: tuple[tuple[float, ...], ...] = ()
+        self._odd: list[str] = []
+        """What is odd about the images of people."""
         self._start()
 
     @property
@@ -181,9 +183,9 @@ class _FaceWork:
         return any(processor.fails_closed for processor in self._processors)
 
     def notes(self) -> list[str]:
-        """What the user should know of detector and models."""
+        """What the user should know of sources, detector and models."""
         notes = [CASCADE_NOTE] if isinstance(self._detector, CascadeDetector) else []
-        return [*notes, *licence_notes(self.model_files())]
+        return [*self._odd, *notes, *licence_notes(self.model_files())]
 
     def detect(self, frame: EditableFrame) -> tuple[Face, ...]:
         """Every face of the image, largest first."""
@@ -282,7 +284,12 @@ class _FaceWork:
         assert self._recogniser is not None
         number = self._settings.selection.source_face
         vector = source_embedding(
-            paths, self._detector, self._recogniser, option=option, number=number
+            paths,
+            self._detector,
+            self._recogniser,
+            option=option,
+            number=number,
+            note=self._odd.append,
         )
         return tuple(float(value) for value in vector)
 

@@ -60,6 +60,8 @@ class Looker:
         self._recogniser: Recogniser | None = None
         self.files: list[ModelFile] = []
         """Models that were loaded."""
+        self.notes: list[str] = []
+        """What is odd about the images."""
 
     @property
     def detector_name(self) -> str:
@@ -83,7 +85,12 @@ class Looker:
             InputError: An image shows no face or several.
         """
         vector = source_embedding(
-            paths, self._detect_with(), self._recognise_with(), option=option, number=self._number
+            paths,
+            self._detect_with(),
+            self._recognise_with(),
+            option=option,
+            number=self._number,
+            note=self.notes.append,
         )
         return tuple(float(value) for value in vector)
 

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -7,11 +9,17 @@ from numpy.typing import NDArray
 
 from farm.errors import InputError
 from farm.faces.detect import FaceDetector
+from farm.faces.face import Face
 from farm.faces.recognise import Recogniser
 from farm.faces.scrfd import ScrfdDetector
-from farm.faces.source import read_picture, source_embedding
+from farm.faces.source import (
+    TURNED_AWAY_NOTE,
+    is_turned_away,
+    read_picture,
+    source_embedding,
+)
 from farm.models.session import SessionSettings, open_session
-from tests.faces.pictures import gray_picture
+from tests.faces.pictures import face_at, gray_picture
 from tests.faces.test_turned import ByMarks
 from tests.faces.test_turned import picture as marked_picture
 from tests.model_maker import COLOURS_BGR, draw_face, embedding_of, make_arcface, make_scrfd
@@ -89,6 +97,50 @@ def test_an_image_with_several_faces_is_refused_with_their_number(
         source_embedding([path], *networks, number=3)
     right = source_embedding([path], *networks, number=2)
     assert float(right @ embedding_of(COLOURS_BGR["cyan"])) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("points", "odd"),
+    [
+        ([(0, 0), (40, 0), (20, 22), (4, 40), (36, 40)], False),
+        ([(0, 0), (40, 0), (9, 22), (4, 40), (36, 40)], False),  # a quarter turn's half
+        ([(0, 0), (36, 0), (-4, 22), (0, 40), (20, 40)], True),  # the nose before the left eye
+        ([(0, 0), (36, 0), (40, 22), (12, 40), (34, 40)], True),
+        ([(0, 0), (20, 0), (10, 22), (2, 40), (18, 40)], True),  # narrow
+        ([(0, 0), (0, 0), (0, 22), (0, 40), (0, 40)], True),
+    ],
+)
+def test_a_face_that_is_turned_away_is_told_from_one_seen_from_the_front(
+    points: list[tuple[float, float]], odd: bool
+) -> None:
+    upright = np.array(points, np.float32)
+    for turned in (upright, upright[:, ::-1] * np.array([-1, 1], np.float32), -upright):
+        assert is_turned_away(replace(face_at((0, 0, 40, 60)), landmarks_xy=turned)) is odd
+    assert not is_turned_away(replace(face_at((0, 0, 40, 60)), landmarks_xy=None))
+
+
+class Sideways:
+    """Finds one face, whose nose is beside its eyes, in the first picture that it sees."""
+
+    name, has_landmarks, wants_gray, max_side_px = "sideways", True, False, 640
+    seen = 0
+
+    def detect(self, frames: Sequence[NDArray[np.uint8]]) -> list[list[Face]]:
+        places = [(130, 100), (180, 100), (120, 130), (135, 160), (165, 160)]
+        face = replace(face_at((100, 60, 220, 200)), landmarks_xy=np.array(places, np.float32))
+        self.seen += len(frames)
+        return [[face] if self.seen == 1 else []]
+
+
+def test_a_source_seen_from_the_side_is_taken_and_said(
+    tmp_path: Path, networks: tuple[FaceDetector, Recogniser]
+) -> None:
+    path, notes = _image(tmp_path / "me.png", ("magenta", (100, 50, 260, 210))), list[str]()
+    source_embedding([path], *networks, note=notes.append)
+    assert notes == []
+    found = source_embedding([path], Sideways(), networks[1], note=notes.append)
+    assert found.shape == (512,)
+    assert notes == [f"--source {path}: {TURNED_AWAY_NOTE}"]
 
 
 def test_a_tiny_face_in_the_background_does_not_matter(

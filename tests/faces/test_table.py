@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from farm.errors import InputError
+from farm.faces.table import Origin
 from tests.faces.tables import clip_facts, table_of, track_of
 
 SMALL, LARGE = (10.0, 10.0, 40.0, 40.0), (100.0, 60.0, 200.0, 160.0)
@@ -27,6 +28,11 @@ def test_rows_hold_the_faces_of_a_frame_largest_first() -> None:
 def test_a_face_without_landmarks_has_none() -> None:
     rows = table_of(track_of(1, [0], [LARGE], landmarks=False)).rows()
     assert rows.of(0)[0].landmarks_xy is None
+
+
+def test_a_face_says_whether_it_was_put_in_between_two_sights() -> None:
+    filled = [table_of(track_of(1, [0], [LARGE], origin=o)).rows().of(0)[0].filled for o in Origin]
+    assert filled == [origin is Origin.FILLED for origin in Origin]
 
 
 def test_a_track_that_is_off_is_in_no_row() -> None:

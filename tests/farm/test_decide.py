@@ -13,6 +13,7 @@ import pytest
 from farm.decide import FaceDecision, check_processors, decide, licence_notes, upright_size
 from farm.errors import InputError, ModelError, SettingsError
 from farm.face_settings import AnalysisSettings
+from farm.faces.source import TURNED_AWAY_NOTE
 from farm.media.index import build_index
 from farm.models.catalogue import ModelKind
 from farm.models.hashes import sha256_of
@@ -116,6 +117,14 @@ def test_the_source_is_embedded_once_for_all_workers(decided: Decide, portrait: 
     assert decision.job.references == ()
     assert float(np.array(decision.job.source_embedding) @ embedding_of(MAGENTA)) > 0.9
     assert pickle.loads(pickle.dumps(decision)) == decision
+
+
+def test_a_source_that_is_turned_away_is_said(
+    decided: Decide, portrait: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.faces.source.is_turned_away", lambda face: True)
+    decision = decided("face_swapper", sources=(portrait,), many_faces=True)
+    assert decision.notes == (f"--source {portrait}: {TURNED_AWAY_NOTE}",)
 
 
 def test_models_are_named_with_their_hashes_and_the_provider_with_its_full_name(

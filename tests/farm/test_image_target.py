@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from farm import image_target
 from farm.errors import InputError, Interrupted, MediaError
 from farm.face_settings import FaceOrder, FaceSelector, SelectionSettings
+from farm.faces.source import TURNED_AWAY_NOTE
 from farm.image_set import render_images
 from farm.image_target import render_image
 from farm.observer import NullObserver
@@ -26,6 +27,17 @@ def read(path: Path) -> NDArray[Any]:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     assert pixels is not None
     return pixels
+
+
+def test_a_source_that_is_turned_away_is_said(
+    tmp_path: Path, models: tuple[tuple[str, Path], ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.faces.source.is_turned_away", lambda face: True)
+    picture(tmp_path / "in.png", FIRST)
+    picture(tmp_path / "me.png", FIRST)
+    me = tmp_path / "me.png"
+    report, _ = render(tmp_path / "in.png", models, "face_swapper", sources=(me,))
+    assert report.notes[0] == f"--source {me}: {TURNED_AWAY_NOTE}"
 
 
 @pytest.fixture
