@@ -16,7 +16,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from farm.errors import FarmError, JobError
+from farm.errors import EncoderError, FarmError, JobError
 from farm.media.final import FinishReport, FinishRequest, finish
 from farm.media.final_encode import WholeOrder
 from farm.media.final_feed import WholeEncoding
@@ -121,6 +121,7 @@ class RemoteFinisher:
 
         Raises:
             FarmError: As `farm.media.final.finish`.
+            EncoderError: The process died while a hardware encoder worked in it.
         """
         if self._actor is None:
             self._start(None)
@@ -135,8 +136,18 @@ class RemoteFinisher:
                 raise cause from error
             raise JobError(f"the final task failed ({error}); run the command again") from error
         except RayActorError as error:
-            raise JobError("the final task's process died; run the command again") from error
+            raise self._died() from error
         return report
+
+    def _died(self) -> FarmError:
+        """What is made of the death of the actor's process: drivers of devices bring them down."""
+        choice = self._request.encoder
+        if self._request.encode_on is EncodeOn.FINAL and choice.family is not None:
+            return EncoderError(
+                f"the final task's process died while {choice.encoder} encoded; "
+                "choose another --video-encoder"
+            )
+        return JobError("the final task's process died; run the command again")
 
     def _start(self, order: WholeOrder | None) -> None:
         self._home = ray.get_runtime_context().get_node_id()

@@ -212,7 +212,7 @@ class _Render(VideoJob[RenderReport]):
             plan, encoding=self._picker.after(plan.encoding, error, folder, plan.output, plan.nodes)
         )
         self._tally.note(
-            f"{plan.encoder.encoder} broke ({error.message}): going on with "
+            f"{plan.encoder.encoder} broke ({error.message.partition('; ')[0]}): going on with "
             f"{following.encoder.encoder}, and finished chunks are not rendered again"
         )
         self._tally.begin_chunks()

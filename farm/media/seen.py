@@ -61,6 +61,8 @@ class SeenPictures:
             first = self._checked(header, decode_packets(packets[:1], header), 1)
             if every and header.frame_count > 1:
                 self._checked(header, decode_packets(packets, header, threads=0), len(packets))
+        except EncoderError:
+            raise
         except ChunkError as error:
             raise EncoderError(
                 f"{header.encoder} runs, but what it makes does not decode: {error.message}"

@@ -1,14 +1,16 @@
-"""A chunk worker whose hardware encoder breaks in mid-job, for tests on a real Ray.
+"""A chunk worker and a final task whose hardware encoder breaks in mid-job, on a real Ray.
 
 Not for: the product.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
 
+from actors.finisher import Finisher
 from actors.worker import ChunkWorker
 from tests.media.broken_encoders import Fault, dying, going_green, pretend_hardware
 
@@ -31,3 +33,26 @@ class GreenEncoderWorker(DyingEncoderWorker):
     """Its encoder turns out green pictures and no error."""
 
     fault: Fault = staticmethod(going_green(AFTER))
+
+
+class DyingEncoderFinisher(Finisher):
+    """A final task whose encoder raises an error."""
+
+    fault: Fault = staticmethod(dying(AFTER))
+
+    def __init__(self, *arguments: Any) -> None:
+        # Never undone: the process ends with the final task.
+        pretend_hardware(pytest.MonkeyPatch(), fault=type(self).fault)
+        super().__init__(*arguments)
+
+
+class GreenEncoderFinisher(DyingEncoderFinisher):
+    """A final task whose encoder turns out green pictures and no error."""
+
+    fault: Fault = staticmethod(going_green(AFTER))
+
+
+class CrashingEncoderFinisher(DyingEncoderFinisher):
+    """A final task whose encoder takes its process down."""
+
+    fault: Fault = staticmethod(lambda number, frame: os._exit(1) if number >= AFTER else frame)
