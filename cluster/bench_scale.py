@@ -20,7 +20,7 @@ import ray
 from actors.nodes import store_bytes
 from actors.pool import WorkerPool
 from actors.shipping import PacketShipper
-from cluster.job import SPARE_STORE_BYTES, STORE_SHARE
+from cluster.chunk_run import SPARE_STORE_BYTES, STORE_SHARE
 from cluster.runtime import RayRuntime
 from farm.bench.rows import machine_facts
 from farm.bench.scale import ScaleRow, tiny_clip

@@ -1,6 +1,7 @@
-"""What every job on a video has in common: read, list, plan, start Ray, and let workers do chunks.
+"""What every job on a video has in common: read, list, plan, start Ray, and find what is done.
 
-Not for: what is done with the chunks (`cluster.render`, `cluster.faces`).
+Not for: letting workers do chunks (`cluster.chunk_run`), or what becomes of them (`cluster.render`,
+`cluster.analyze`).
 """
 
 from __future__ import annotations
@@ -15,35 +16,26 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import numpy as np
-import ray
-
-from actors.metrics import AttemptMetrics
-from actors.nodes import store_bytes
-from actors.shipping import PacketShipper
 from cluster.analysis import AnalysisPlan, make_table
 from cluster.calibrate import with_shared_gpus
-from cluster.crew import crew
+from cluster.chunk_run import ChunkRun
 from cluster.encoding import EncoderPicker, PickEncoder, start_picker
 from cluster.inventory import questions_for
-from cluster.orders import render_setup, rules_of
+from cluster.orders import render_setup
 from cluster.parts import JobPart, version_of
 from cluster.plan import JobPlan, Span, plan_job
 from cluster.runtime import RayRuntime
 from cluster.tally import Tally
-from cluster.worker_board import WorkerBoard
 from farm.background import in_background
-from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup, attempt_name
+from farm.chunk_task import ChunkResult, LostFramesError, RenderSetup
 from farm.content import check_source_content
 from farm.decide import FaceDecision
 from farm.errors import ChunkError, Interrupted
-from farm.faces.casting import CastRows
 from farm.faces.observe import Sight
 from farm.faces.sight_file import read_sights, write_sights
 from farm.faces.table import FaceTable
 from farm.job_folder import (
     JobFolder,
-    accept_attempt,
     default_job_dir,
     has_work,
     make_folder,
@@ -53,8 +45,6 @@ from farm.media.chunk_file import ChunkHeader
 from farm.media.hdr import hdr_notes
 from farm.media.index import IndexClass, VideoIndex
 from farm.media.listing import FrameListing
-from farm.media.packets import PacketReader
-from farm.media.plan import FramePlan
 from farm.media.reading import IndexReader, read_listing
 from farm.models.hashes import sha256_of
 from farm.observer import RenderObserver
@@ -63,14 +53,10 @@ from farm.report import Stage
 from farm.settings import OnChange, RenderSettings
 from farm.stop import StopRequest
 from scheduler.chunks import Chunk
-from scheduler.dispatch import Dispatch
 from scheduler.ledger import Ledger
-from scheduler.ledger_records import AttemptNote, StoredChunk
+from scheduler.ledger_records import StoredChunk
 
 Outcome = TypeVar("Outcome")
-SPARE_STORE_BYTES = 4 << 20
-STORE_SHARE = 4
-"""Packets ahead take no more than the share of the store that this divides it into."""
 
 
 class VideoJob(ABC, Generic[Outcome]):
@@ -272,91 +258,18 @@ class VideoJob(ABC, Generic[Outcome]):
         if not path.is_dir():
             JobRegistry().remove(job_id)
 
-    def _work(
-        self,
-        plan: JobPlan,
-        setup: RenderSetup,
-        todo: Sequence[Chunk],
-        frames: FramePlan,
-        done: Callable[[int, ChunkResult], None],
-        rows: CastRows | None = None,
-    ) -> bool:
-        """Let workers do chunks until all are done or the user wants it to end.
-
-        Args:
-            plan: The job.
-            setup: What the workers must know.
-            todo: The chunks.
-            frames: The plan that the chunks were cut from.
-            done: Called with worker and result of each chunk.
-            rows: The face table, None without one.
-
-        Returns:
-            Whether all were done.
-        """
-        folder = setup.chunk_dir
-        board, ended = WorkerBoard(self._observer), AttemptMetrics()
-
-        def noted(note: AttemptNote) -> None:
-            board.note(note)
-            if note.outcome == "sent":
-                self._tally.start.mark("first worker up")
-            if setup.analyse:
-                return
-            self._tally.book.note(note, time.monotonic())
-            ended.note(note.outcome)
-            self._ledger.note(note)
-            if note.outcome not in ("sent", "done"):
-                (folder / attempt_name(note.chunk_index, note.token)).unlink(missing_ok=True)
-
-        def checked(worker: int, result: ChunkResult) -> None:
-            if result.corrupt and plan.index.index_class is IndexClass.TRUSTED:
-                # Only one thread conceals errors the same way each time: see `_with_ray`.
-                raise LostFramesError(f"frame {result.corrupt[0]} is damaged")
-            if result.token is not None and not setup.analyse:
-                self._accept(result, folder, plan)
-            board.finished(worker, result.frames)
-            done(worker, result)
-
-        keyframes = np.flatnonzero(plan.index.keyframes).tolist()
-        dispatch = Dispatch(
-            todo,
-            keyframes,
-            rules_of(self._settings.faults),
-            workers=plan.workers.workers,
-            run=self._ledger.run,
+    def _work(self, plan: JobPlan, setup: RenderSetup) -> ChunkRun:
+        """What lets workers do chunks of a plan."""
+        return ChunkRun(
+            self._settings,
+            plan,
+            setup,
+            runtime=self._runtime,
+            observer=self._observer,
+            stop=self._stop,
+            tally=self._tally,
+            ledger=self._ledger,
         )
-        self._stop.can_drain = True
-        try:
-            say = partial(self._observer.stage, Stage.PROCESS)
-            questions = questions_for(self._settings)
-            hired = crew(self._runtime, plan, setup, rows, questions, self._tally.note, say)
-            with PacketReader(plan.index) as reader, hired as pool:
-                self._tally.start.mark("folder, models sent, workers asked for")
-                most_bytes = store_bytes() // STORE_SHARE
-                shipper = PacketShipper(reader, ray.put, SPARE_STORE_BYTES, most_bytes)
-                pool.run(dispatch, frames, shipper, checked, self._asked_to_stop, noted)
-                memory = pool.memory_bytes()
-        finally:
-            self._stop.can_drain = False
-            board.close()
-        self._tally.add_workers(pool.facts, memory, networks=bool(plan.faces.model_sha256))
-        return dispatch.finished
-
-    def _accept(self, result: ChunkResult, folder: Path, plan: JobPlan) -> None:
-        """Take the file of an attempt that counts for its chunk."""
-        assert result.token is not None
-        self._ledger.check_lease()
-        accept_attempt(folder, result.chunk_index, result.token)
-        chunk = StoredChunk(
-            chunk_index=result.chunk_index,
-            fingerprint=plan.fingerprint,
-            token=result.token,
-            sha256=result.sha256,
-        )
-        self._ledger.store(chunk)
-        if result.kept:
-            self._tally.keep(plan.chunks[result.chunk_index])
 
     def _analyse(self, plan: JobPlan, analysis: AnalysisPlan, folder: JobFolder) -> FaceTable:
         """Look at the clip, as far as it was not looked at before, and make its face table."""
@@ -376,7 +289,7 @@ class VideoJob(ABC, Generic[Outcome]):
 
         with self._tally.stage(Stage.ANALYSE, "faces"):
             setup = replace(render_setup(self._settings, plan, folder), analyse=True)
-            if todo and not self._work(plan, setup, todo, analysis.frames, done):
+            if todo and not self._work(plan, setup).run(todo, analysis.frames, done):
                 raise Interrupted(f"{len(seen)} of {len(chunks)} chunks are looked at and kept")
         job = plan.faces.job.analysis
         return make_table(
@@ -387,12 +300,6 @@ class VideoJob(ABC, Generic[Outcome]):
             detector=plan.faces.detector,
             recognises=job is not None and job.recognises,
         )
-
-    def _asked_to_stop(self) -> bool:
-        """Tell whether no further chunk is to be begun, and say so the first time."""
-        if self._stop.asked:
-            self._tally.note("finishing the chunks in hand; Ctrl-C again stops at once")
-        return self._stop.asked
 
 
 def seen_before(chunks: Sequence[Chunk], folder: JobFolder, job: str) -> dict[int, list[Sight]]:

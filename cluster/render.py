@@ -324,7 +324,7 @@ class _Render(VideoJob[RenderReport]):
 
         self._tally.book = AttemptBook(began, plan.workers.workers)
         try:
-            return self._work(plan, setup, todo, plan.frames, done, rows)
+            return self._work(plan, setup).run(todo, plan.frames, done, rows)
         finally:
             ended = time.monotonic()
             self._tally.render_s += ended - began

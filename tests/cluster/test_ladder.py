@@ -60,9 +60,15 @@ class Watcher(NullObserver):
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A Ray of threads."""
     ray = FakeRay()
-    for module in ("actors.run", "actors.crew", "actors.trials", "cluster.job", "cluster.crew"):
+    for module in (
+        "actors.run",
+        "actors.crew",
+        "actors.trials",
+        "cluster.chunk_run",
+        "cluster.crew",
+    ):
         monkeypatch.setattr(f"{module}.ray", ray)
-    monkeypatch.setattr("cluster.job.store_bytes", lambda: 1 << 30)
+    monkeypatch.setattr("cluster.chunk_run.store_bytes", lambda: 1 << 30)
     pool = partial(WorkerPool, nodes=NodeNews, room=lambda _: True)
     monkeypatch.setattr("cluster.crew.WorkerPool", pool)
     monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
@@ -201,7 +207,7 @@ def test_the_next_run_does_not_begin_with_an_encoder_that_broke(
     output = tmp_path / "out.mp4"
     with pytest.raises(KeyboardInterrupt):
         render(runtime, clip, output)
-    monkeypatch.setattr("cluster.job.store_bytes", lambda: 1 << 30)
+    monkeypatch.setattr("cluster.chunk_run.store_bytes", lambda: 1 << 30)
     pool = partial(WorkerPool, nodes=NodeNews, room=lambda _: True)
     monkeypatch.setattr("cluster.crew.WorkerPool", pool)
     monkeypatch.setattr("cluster.render.RemoteFinisher", FinisherHere)
