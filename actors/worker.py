@@ -24,6 +24,7 @@ from farm.chunk_task import ChunkResult, ChunkTask, RenderSetup
 from farm.errors import ChunkError
 from farm.files import sees_folder
 from farm.media.decode import DecoderClosedError, FalseKeyframeError, NeedEarlierError
+from farm.media.device_runs import DeviceError
 from farm.media.packets import PacketBlock
 from farm.models.shipped import shipped_store
 from farm.render import ChunkRenderer
@@ -170,7 +171,7 @@ class ChunkWorker:
             FarmError: The attempt failed.
         """
         try:
-            result = self._encode_again(shipment) or self._submit(shipment).result()
+            result = self._encode_again(shipment) or self._rendered(shipment)
             if self._sent is not None:
                 self._sent.settle()
             if self._metrics is not None:
@@ -186,6 +187,13 @@ class ChunkWorker:
             return Answer(outcome=Outcome.DROPPED)
         finally:
             self._futures.pop(shipment.token, None)
+
+    def _rendered(self, shipment: Shipment) -> ChunkResult:
+        """Render a chunk; once more where a device failed, in whose place another way is then."""
+        try:
+            return self._submit(shipment).result()
+        except DeviceError:
+            return self._submit(shipment).result()
 
     def _encode_again(self, shipment: Shipment) -> ChunkResult | None:
         """Make the chunk of what an earlier encoder has left, past the pipeline."""

@@ -57,15 +57,15 @@ def gpu(
     say: Say,
 ) -> CommandResult:
     """Measure what the networks and the pipeline do on a GPU."""
-    from cluster.bench_gpu import GpuBench, device_providers, gpu_lines
+    from cluster.bench_gpu import GpuBench, device_providers
     from farm.bench.precisions import BATCHES
 
     sizes = tuple(_whole("--batch", text) for text in batch) or BATCHES
     providers = list(provider) or device_providers()
     with scratch_folder("facefarm-bench-") as folder:
         bench = GpuBench(folder, size=network, frames=frames, clip=clip, batches=sizes)
-        document, speeds, rows = bench.run(providers, say)
-    return CommandResult(document=document, lines=gpu_lines(speeds, rows))
+        document, lines = bench.run(providers, say)
+    return CommandResult(document=document, lines=lines)
 
 
 def scale(

@@ -34,7 +34,7 @@ from farm.bench.sizes import NetworkSize
 from farm.chunk_task import ChunkResult, RenderSetup
 from farm.command import Say
 from farm.encoder_trial import try_choice
-from farm.errors import InputError, ProviderError
+from farm.errors import EncoderError, InputError, ProviderError
 from farm.media.encoders import EncoderChoice, choose_encoder
 from farm.media.frame import EditableFrame
 from farm.media.index import IndexClass, build_index
@@ -47,7 +47,7 @@ from farm.node.processor import usable_cores
 from farm.precision import Precision
 from farm.process import FaceJob, FaceStage
 from farm.render import ChunkRenderer
-from farm.settings import ProcessorSettings
+from farm.settings import HardwareDecode, ProcessorSettings
 from scheduler.chunks import cut_chunks
 from scheduler.dispatch import Dispatch
 from scheduler.instructions import Instruction, Render
@@ -67,6 +67,8 @@ class _Way:
     threads: int
     decode_threads: int
     serial: bool = False
+    hardware_decode: HardwareDecode = HardwareDecode.OFF
+    frames_stay: bool = True
     costs: list[Cost] = field(default_factory=list)
     limits: list[Limits] = field(default_factory=list)
 
@@ -202,6 +204,28 @@ class PipelineBench:
         """Render all chunks as one worker does."""
         return self._rendered(way, job)[0]
 
+    def render_on_device(
+        self, provider: str, *, frames_stay: bool
+    ) -> tuple[Cost, list[ChunkResult]]:
+        """Render the clip with NVDEC and NVENC, its frames on the device or through memory.
+
+        Raises:
+            FarmError: It cannot be rendered so.
+        """
+        name = _HARDWARE.get(self._video_encoder, self._video_encoder)
+        encoder = self._encoder(name)
+        problem = try_choice(encoder, self._index.stream).problem
+        if problem is not None:
+            raise EncoderError(f"{name}: {problem}")
+        way = self._way(name, provider, encoder)
+        way.hardware_decode, way.frames_stay = HardwareDecode.CUDA, frames_stay
+        return self._rendered(way, self._face_job(provider))
+
+    @property
+    def clip(self) -> Path:
+        """What is rendered."""
+        return self._clip
+
     def render(
         self, provider: str, *, batch: int, precision: Precision
     ) -> tuple[Cost, list[ChunkResult]]:
@@ -231,6 +255,8 @@ class PipelineBench:
             threads=way.threads,
             decode_threads=way.decode_threads,
             chunk_dir=chunk_dir,
+            hardware_decode=way.hardware_decode,
+            frames_stay=way.frames_stay,
         )
         renderer = ChunkRenderer(setup)
         results: list[ChunkResult] = []

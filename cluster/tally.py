@@ -46,6 +46,7 @@ class Tally:
         self._chunks: Counter[int] = Counter()
         """By worker, as the next one."""
         self._frames: Counter[int] = Counter()
+        self._on_device: Counter[int] = Counter()
         self._workers: tuple[WorkerReport, ...] = ()
         self._notes: list[str] = []
         self._kept: set[tuple[int, int]] = set()
@@ -95,6 +96,7 @@ class Tally:
         self._corrupt.clear()
         self._chunks.clear()
         self._frames.clear()
+        self._on_device.clear()
         self._frames_seen = ContentScore()
         self._flicker.clear()
         self._chunk_reports.clear()
@@ -112,6 +114,7 @@ class Tally:
         self._corrupt += result.corrupt
         self._chunks[worker] += 1
         self._frames[worker] += result.frames
+        self._on_device[worker] += result.on_device
         for stage in _WORKER_STAGES:
             self.stage_s[stage] += getattr(result, f"{stage.value}_s")
         self._frames_seen = self._frames_seen.joined(result.content)
@@ -165,6 +168,7 @@ class Tally:
                 threads=each.threads,
                 chunks=self._chunks[number],
                 frames=self._frames[number],
+                frames_on_device=self._on_device[number],
                 peak_memory_bytes=memory.get(number, 0),
             )
             for number, each in sorted(facts.items())

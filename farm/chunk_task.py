@@ -60,6 +60,8 @@ class RenderSetup:
     chunk_dir: Path
     hardware_decode: HardwareDecode = HardwareDecode.OFF
     """Which device may decode the source."""
+    frames_stay: bool = True
+    """Whether frames may stay on the device where that can be; see `farm.staying`."""
     models: ModelSet | None = None
     """Models that a worker on a cluster was sent; None where it has those of `faces`."""
     folder_mark: str = ""
@@ -145,6 +147,8 @@ class ChunkResult:
     encode_s: float = 0.0
     touched: int = 0
     """Frames of which a processor changed a pixel."""
+    on_device: int = 0
+    """Frames that stayed on the device from the decoder to the encoder."""
     bytes: int = 0
     token: int | None = None
     """Of the attempt that made it."""

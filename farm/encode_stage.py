@@ -16,11 +16,13 @@ import cv2
 
 from farm.chunk_task import ChunkTask, RenderSetup
 from farm.chunk_work import ChunkWork, WorkItem
-from farm.errors import ChunkError
+from farm.errors import ChunkError, EncoderError
 from farm.files import Files
+from farm.media.device_frame import DeviceFrame
 from farm.media.encode import ChunkEncoder, chunk_header
 from farm.media.encoder_names import hardware_family
 from farm.media.frame import EditableFrame
+from farm.media.frame_device import FrameDevice
 from farm.media.reshape import Scaler
 from farm.memory import SpareMemory
 from farm.meters import ProcessMeter, device_load
@@ -99,7 +101,7 @@ class EncodeStage:
         try:
             encode()
         except Exception as error:  # noqa: BLE001 - whatever breaks belongs to this chunk
-            work.fail("encoding", error)
+            work.fail("encoding", _without_device(work, error))
         finally:
             work.result.encode_s += time.perf_counter() - started
             work.book.note("encode", began, time.time())
@@ -108,11 +110,17 @@ class EncodeStage:
         if work.encoder is None:
             self._make_room()
             work.encoder = self._encoder = ChunkEncoder(
-                self._setup.encoder, self._setup.output, self._setup.frame_rate
+                self._setup.encoder, self._setup.output, self._setup.frame_rate, _stays(frame)
             )
         if self._setup.frames_dir is not None:
             self._keep(self._setup.frames_dir, work.task, work.result.frames, frame)
-        picture = frame.video_frame
+        if work.encoder.stays is None:
+            picture = frame.video_frame
+        elif isinstance(frame, DeviceFrame):
+            picture = frame.on_device()
+            work.result.on_device += 1
+        else:
+            raise work.encoder.stays.give_up("a frame in memory came behind frames that stay")
         if self._scaler is not None:
             picture = self._scaler.scale(picture)
         work.packets += work.encoder.encode(picture, work.result.frames)
@@ -168,3 +176,16 @@ class EncodeStage:
         result.cpu_s, result.peak_memory_bytes = self._meter.take()
         if self._setup.faces.provider in GPU_PROVIDERS:
             result.load = device_load()
+
+
+def _stays(frame: EditableFrame) -> FrameDevice | None:
+    """Where a chunk that begins with this frame stays; None for memory."""
+    return frame.stays if isinstance(frame, DeviceFrame) and frame.stays.alive else None
+
+
+def _without_device(work: ChunkWork, error: Exception) -> Exception:
+    """The error; where an encoder broke that takes frames on the device, the device's."""
+    stays = None if work.encoder is None else work.encoder.stays
+    if stays is None or not isinstance(error, EncoderError):
+        return error
+    return stays.give_up(error.message)

@@ -12,8 +12,10 @@ from av.video.frame import VideoFrame
 
 from farm.chunk_task import ChunkResult, ChunkTask, LostFramesError, RenderSetup
 from farm.media.decode import ChunkDecoder
+from farm.media.device_frame import DeviceFrame
 from farm.media.fields import editable
 from farm.media.frame import EditableFrame
+from farm.media.frame_device import FrameDevice
 from farm.media.layout import editable_pix_fmt
 from farm.media.packets import PacketBlock
 from farm.media.reshape import deinterlaced, steady
@@ -27,21 +29,26 @@ Blocks = Callable[[int], Iterable[PacketBlock]]
 class FrameSource:
     """Decodes one chunk after another; belongs to one thread."""
 
-    def __init__(self, setup: RenderSetup, *, edits: bool) -> None:
+    def __init__(
+        self, setup: RenderSetup, *, edits: bool, stays: FrameDevice | None = None
+    ) -> None:
         """Take the job.
 
         Args:
             setup: The job.
             edits: Whether frames are read or edited, so that their format must allow it.
+            stays: Where frames may stay after decoding; None brings them to memory.
         """
         self._setup = setup
         self._edits = edits
+        self._stays = stays
         any_shape = setup.reshape.on_change is OnChange.SCALE
         self._decoder = ChunkDecoder(
             setup.stream,
             setup.decode_threads,
             any_shape=any_shape,
             hardware=setup.hardware_decode,
+            stays=stays,
         )
 
     def frames(
@@ -82,10 +89,27 @@ class FrameSource:
                 )
             if decoded.frame.is_corrupt and decoded.position in task.owned:
                 result.corrupt.append(number)
-            yield steady(decoded.frame, self._setup.stream)
+            yield self._steady(decoded.frame)
+
+    def _steady(self, frame: VideoFrame) -> VideoFrame:
+        """The frame as the job needs it, on the device only as long as that works."""
+        if self._stays is None or not self._stays.holds(frame):
+            return steady(frame, self._setup.stream)
+        if frame.interlaced_frame:
+            raise self._stays.give_up("a frame is interlaced")
+        return frame if self._stays.alive else self._stays.brought(frame)
 
     def _editable(self, frame: VideoFrame) -> EditableFrame:
-        return as_editable(frame, self._setup.stream, edits=self._edits)
+        stream = self._setup.stream
+        if self._stays is not None and self._stays.holds(frame):
+            return DeviceFrame(
+                frame,
+                self._stays,
+                rotation=stream.rotation,
+                flipped=stream.flipped,
+                color=stream.color,
+            )
+        return as_editable(frame, stream, edits=self._edits)
 
 
 def as_editable(

@@ -32,6 +32,7 @@ from farm.models.session import SessionSettings, batch_size
 from farm.process import FaceCounts, FaceStage, filled_counts
 from farm.processors.base import FaceFrame
 from farm.processors.registry import frame_maker
+from farm.staying import open_frame_device
 from farm.turns import Turns
 
 DEFAULT_MEMORY_BYTES = 1 << 30
@@ -89,6 +90,7 @@ class ChunkRenderer:
         self._maker = frame_maker(setup.faces.settings.names)
         if self._maker is not None:
             self._maker.start(setup.faces.context(setup.threads))
+        self._stays = open_frame_device(setup)
         room = queue_frames(setup)
         self._batch = min(room or self._faces.batch, self._faces.batch)
         self._turns = Turns()
@@ -155,7 +157,7 @@ class ChunkRenderer:
 
     def _decode_loop(self) -> None:
         edits = not self._faces.idle or self._maker is not None
-        source = FrameSource(self._setup, edits=edits)
+        source = FrameSource(self._setup, edits=edits, stays=self._stays)
         while (work := self._tasks.get()) is not None:
             try:
                 self._decode(source, work)

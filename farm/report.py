@@ -63,6 +63,8 @@ class WorkerReport:
     peak_memory_bytes: int
     devices: str = ""
     """GPUs that it saw, as CUDA_VISIBLE_DEVICES says it; empty where it was not told."""
+    frames_on_device: int = 0
+    """Of its frames, those that stayed on the device from the decoder to the encoder."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

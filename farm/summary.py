@@ -28,6 +28,8 @@ def summary_lines(report: RenderReport) -> list[str]:
         f"  stages    {_stages(report)}",
         f"  memory    {size(report.peak_memory_bytes)} at its peak",
     ]
+    stayed = sum(worker.frames_on_device for worker in report.workers)
+    lines += [f"  frames    {stayed} stayed on the GPU from decoder to encoder"] if stayed else []
     lines += [f"  flicker   {flicker_line(report.flicker)}"] if report.flicker else []
     if report.bottleneck:
         lines.append(f"  speed     {report.bottleneck}")

@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.video.frame import PictureType, VideoFrame
 
 from farm.errors import ChunkError, MediaError
+from farm.media.frame_device import FrameDevice
 from farm.media.hardware_decode import DecoderOpener, PacketDecoder
 from farm.media.packets import PacketBlock
 from farm.media.reference import second_reference
@@ -76,6 +77,7 @@ class ChunkDecoder:
         *,
         any_shape: bool = False,
         hardware: HardwareDecode = HardwareDecode.OFF,
+        stays: FrameDevice | None = None,
     ) -> None:
         """Decode packets of a stream.
 
@@ -84,9 +86,11 @@ class ChunkDecoder:
             threads: Of the decoder, 0 lets it choose.
             any_shape: Whether frames may have another size or format than the stream.
             hardware: Which device may decode.
+            stays: Where its frames may stay; None brings them to memory.
         """
         self._stream = stream
-        self._opener = DecoderOpener(stream, threads, hardware)
+        self._stays = stays
+        self._opener = DecoderOpener(stream, threads, hardware, stays)
         self._any_shape = any_shape
         self._context: PacketDecoder | None = None
         self._fed = 0
@@ -133,7 +137,7 @@ class ChunkDecoder:
             if not self._any_shape:
                 self._check(frame)
             if request.held_from is not None and place >= request.held_from:
-                self._held[number] = second_reference(frame)
+                self._held[number] = self._another(frame)
             yield DecodedFrame(position=place, frame=frame)
             following = place + 1
             if following == len(request.wanted):
@@ -257,10 +261,17 @@ class ChunkDecoder:
             f"from packet {request.packet_start}"
         )
 
+    def _another(self, frame: VideoFrame) -> VideoFrame:
+        """The same frame a second time; one that stays on a device in memory."""
+        if self._stays is not None and self._stays.holds(frame):
+            return self._stays.brought(frame)
+        return second_reference(frame)
+
     def _check(self, frame: VideoFrame) -> None:
         """Refuse a frame whose size or format is not that of the stream."""
         stream = self._stream
-        here = (frame.width, frame.height, frame.format.name)
+        stays = self._stays is not None and self._stays.holds(frame)
+        here = (frame.width, frame.height, stream.pix_fmt if stays else frame.format.name)
         if here != (stream.width, stream.height, stream.pix_fmt):
             raise MediaError(
                 f"the picture changes from {stream.width}x{stream.height} {stream.pix_fmt} to "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -23,11 +23,12 @@ from av.video.frame import VideoFrame
 from farm.errors import EncoderError
 from farm.media.chunk_file import ChunkHeader, EncodedPacket
 from farm.media.encoders import EncoderChoice
+from farm.media.frame_device import FrameDevice
 from farm.media.parameter_sets import parameter_sets
 from farm.media.pixel_formats import to_pix_fmt
 from farm.media.reasons import reason_of
 from farm.media.seen import SeenPictures
-from farm.media.sessions import LIMITED_FAMILIES, Session, open_in_turn
+from farm.media.sessions import LIMITED_FAMILIES, Opened, Session, open_in_turn
 from farm.media.stream import StreamParameters
 
 DEFAULT_RATE = Fraction(25)
@@ -62,7 +63,11 @@ class ChunkEncoder:
     """One encoder for one chunk: give it every frame in order, then flush it, then close it."""
 
     def __init__(
-        self, choice: EncoderChoice, stream: StreamParameters, frame_rate: Fraction | None = None
+        self,
+        choice: EncoderChoice,
+        stream: StreamParameters,
+        frame_rate: Fraction | None = None,
+        stays: FrameDevice | None = None,
     ) -> None:
         """Open the encoder.
 
@@ -70,6 +75,8 @@ class ChunkEncoder:
             choice: The job's choice.
             stream: The source's stream, for size and colour.
             frame_rate: A hint for rate control; the same for all chunks of a job.
+            stays: Where all its frames lie; None for memory. Then it opens with its first frame,
+                which tells it of the decoder's pool.
 
         Raises:
             EncoderError: the encoder refuses these settings.
@@ -80,12 +87,11 @@ class ChunkEncoder:
         self._extradata = b""
         self._frame_rate = frame_rate or stream.frame_rate or DEFAULT_RATE
         self._session: Session | None = None
-        self._context: VideoCodecContext | None
-        opened = partial(open_encoder, choice, stream, self._frame_rate)
-        if choice.family in LIMITED_FAMILIES:
-            self._context, self._session = open_in_turn(str(choice.family), opened)
-        else:
-            self._context = opened()
+        self._context: VideoCodecContext | None = None
+        self._opens_later = stays is not None
+        self.stays = stays
+        if stays is None:
+            self._context = self._opened(partial(open_encoder, choice, stream, self._frame_rate))
         self.seen = SeenPictures()
         """The pictures as they were handed to the encoder."""
 
@@ -93,17 +99,24 @@ class ChunkEncoder:
         """Encode the next frame; its pts, picture type and time base are overwritten.
 
         Args:
-            frame: A picture of the stream, in any pixel format.
+            frame: A picture of the stream, in any pixel format; on the device where frames stay.
             frame_number: Within the chunk, from 0, without gaps.
 
         Raises:
             EncoderError: the encoder broke.
+            DeviceError: The frame cannot be looked at where it stays.
         """
-        ready = to_pix_fmt(frame, self._choice.pix_fmt, self._stream.color, self._choice.color)
-        self.seen.add(ready)
+        if self.stays is None:
+            ready = to_pix_fmt(frame, self._choice.pix_fmt, self._stream.color, self._choice.color)
+            self.seen.add(ready)
+        else:
+            ready = frame
+            self.seen.add_signatures(self.stays.signatures(frame))
         ready.pict_type = 0
         ready.time_base = 1 / self._frame_rate
         ready.pts = frame_number
+        if self._opens_later:
+            return self._begin(ready)
         return self._drain(ready)
 
     def flush(self) -> list[EncodedPacket]:
@@ -136,10 +149,24 @@ class ChunkEncoder:
         """In-band parameter sets of the first packet; empty before it and for codecs without."""
         return self._sets or b""
 
+    def _opened(self, opened: Callable[[], Opened]) -> Opened:
+        """Open it, in turn with others where the device has few sessions."""
+        if self._choice.family not in LIMITED_FAMILIES:
+            return opened()
+        made, self._session = open_in_turn(str(self._choice.family), opened)
+        return made
+
+    def _begin(self, frame: VideoFrame) -> list[EncodedPacket]:
+        """Open the encoder with its first frame."""
+        self._opens_later = False
+        start = partial(_begun, self._choice, self._stream, self._frame_rate, frame)
+        self._context, packets = self._opened(start)
+        return self._taken(packets)
+
     def _drain(self, frame: VideoFrame | None) -> list[EncodedPacket]:
         assert self._context is not None, "the encoder is closed"
         try:
-            packets = [self._packet(each) for each in self._context.encode(frame)]
+            return self._taken(self._context.encode(frame))
         except (av.FFmpegError, ValueError) as error:
             self.close()
             raise EncoderError(
@@ -147,6 +174,9 @@ class ChunkEncoder:
                 f"{self._stream.width}x{self._stream.height} ({reason_of(error)}); "
                 "choose another --video-encoder"
             ) from error
+
+    def _taken(self, given: Iterable[av.Packet[Any]]) -> list[EncodedPacket]:
+        packets = [self._packet(each) for each in given]
         if packets and self._sets is None:
             self._sets = parameter_sets(self._choice.codec, packets[0].data)
         return packets
@@ -169,27 +199,55 @@ def open_encoder(
         EncoderError: it refuses these settings.
     """
     try:
-        context = _created(choice)
-        context.width, context.height = stream.width, stream.height
-        context.pix_fmt = choice.pix_fmt
-        context.framerate = frame_rate
-        context.time_base = 1 / frame_rate
-        context.thread_count = choice.threads
-        context.thread_type = "SLICE" if choice.codec == "ffv1" else "FRAME"
-        if choice.sample_aspect_ratio:
-            context.sample_aspect_ratio = choice.sample_aspect_ratio
-        color = choice.color
-        context.color_range, context.colorspace = color.range, color.space
-        context.color_primaries, context.color_trc = color.primaries, color.trc
-        if choice.interlaced:
-            context.field_order = stream.field_order
-        context.options = _local_options(choice)
+        context = _configured(choice, stream, frame_rate)
         context.open()
     except (av.FFmpegError, ValueError, NotImplementedError) as error:
-        raise EncoderError(
-            f"{choice.encoder} cannot encode {choice.pix_fmt} {stream.width}x{stream.height} here "
-            f"({reason_of(error)}); choose another --video-encoder"
-        ) from error
+        raise _refused(choice, stream, error) from error
+    return context
+
+
+def _begun(
+    choice: EncoderChoice, stream: StreamParameters, frame_rate: Fraction, first: VideoFrame
+) -> tuple[VideoCodecContext, list[av.Packet[Any]]]:
+    """An encoder of frames on a device, and what it gives for the first of them.
+
+    PyAV hands the pool of the frame to the encoder as it opens it.
+    """
+    try:
+        context = _configured(choice, stream, frame_rate)
+        context.pix_fmt = first.format.name
+        packets = context.encode(first)
+    except (av.FFmpegError, ValueError, NotImplementedError) as error:
+        raise _refused(choice, stream, error) from error
+    return context, packets
+
+
+def _refused(choice: EncoderChoice, stream: StreamParameters, error: Exception) -> EncoderError:
+    return EncoderError(
+        f"{choice.encoder} cannot encode {choice.pix_fmt} {stream.width}x{stream.height} here "
+        f"({reason_of(error)}); choose another --video-encoder"
+    )
+
+
+def _configured(
+    choice: EncoderChoice, stream: StreamParameters, frame_rate: Fraction
+) -> VideoCodecContext:
+    """An encoder that is not open yet."""
+    context = _created(choice)
+    context.width, context.height = stream.width, stream.height
+    context.pix_fmt = choice.pix_fmt
+    context.framerate = frame_rate
+    context.time_base = 1 / frame_rate
+    context.thread_count = choice.threads
+    context.thread_type = "SLICE" if choice.codec == "ffv1" else "FRAME"
+    if choice.sample_aspect_ratio:
+        context.sample_aspect_ratio = choice.sample_aspect_ratio
+    color = choice.color
+    context.color_range, context.colorspace = color.range, color.space
+    context.color_primaries, context.color_trc = color.primaries, color.trc
+    if choice.interlaced:
+        context.field_order = stream.field_order
+    context.options = _local_options(choice)
     assert isinstance(context, VideoCodecContext)
     return context
 

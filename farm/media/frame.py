@@ -250,14 +250,14 @@ class EditableFrame(FramePlanes):
 
     def _read_part(self, index: int, wanted: Matrix, size_px: int, black_outside: bool) -> Pixels:
         """Samples of one component for every pixel of a part."""
-        component, plane = self._layout.components[index], self._planes()[index]
+        component, (columns, rows) = self._layout.components[index], self._component_size(index)
         matrix = then(resized(component.sub_x, component.sub_y), wanted)
         size = (size_px, size_px)
         left, top, right, bottom = target_box(inverse(matrix), (0, 0, size_px, size_px))
         # Where the part lies outside, there is still a nearest sample.
-        left, right = min(max(left, 0), plane.shape[1] - 1), max(min(right, plane.shape[1]), 1)
-        top, bottom = min(max(top, 0), plane.shape[0] - 1), max(min(bottom, plane.shape[0]), 1)
-        samples = self._value(plane[top:bottom, left:right])
+        left, right = min(max(left, 0), columns - 1), max(min(right, columns), 1)
+        top, bottom = min(max(top, 0), rows - 1), max(min(bottom, rows), 1)
+        samples = self._value(self._window(index, slice(top, bottom), slice(left, right)))
         border = float(self._convert.black[index]) if black_outside else None
         return warp(samples, then(moved_origin(-left, -top), matrix), size, border)
 
@@ -295,7 +295,7 @@ class EditableFrame(FramePlanes):
         weights = weights[:, left - box[0] : right - box[0]]
         for index, (plane, matrix) in enumerate(planes):
             component = self._layout.components[index]
-            target = self._part(index, (left, top, right, bottom))
+            target = self._part_to_change(index, (left, top, right, bottom))
             columns, rows = target.shape[1], target.shape[0]
             origin = moved_origin(left // component.sub_x, top // component.sub_y)
             new = sample(plane, then(matrix, origin), (columns, rows))
@@ -330,6 +330,6 @@ class EditableFrame(FramePlanes):
 
     def _blend(self, index: int, box: Box, new: Pixels, weights: NDArray[np.float32]) -> None:
         """Blend samples that start at the corner of `box` into one component."""
-        part = self._part(index, box)
+        part = self._part_to_change(index, box)
         rows, columns = part.shape
         blend(part, new[:rows, :columns], weights[:rows, :columns], self._layout.shift)

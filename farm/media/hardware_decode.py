@@ -3,8 +3,10 @@
 A worker's first frames are decoded both ways: software's are used, and the device's must be the
 same in number, flags and every sample. Then the device decodes alone if it is faster; wherever it
 begins anew, its first picture is compared with software's again. Devices do not say which slices
-decoded with errors, so they are not asked to decode damaged or untrusted streams. Not for: frames
-that stay on a device (all of them are brought to memory).
+decoded with errors, so they are not asked to decode damaged or untrusted streams. Frames are
+brought to memory, or stay where the decoder put them; then the trial brings them there to compare,
+and sees on the first of them that they can be edited there.
+Not for: what is done with frames that stay (`farm.media.device_frame`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,9 @@ from av.codec.hwaccel import HWAccel, hwdevices_available
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from farm.errors import ChunkError
+from farm.media.device_proof import prove
+from farm.media.device_runs import DeviceError
+from farm.media.frame_device import LAYOUTS, FrameDevice
 from farm.media.open_decoder import open_decoder, set_parameters
 from farm.media.reasons import reason_of
 from farm.media.signature import picture_md5
@@ -33,10 +37,6 @@ _OWN_DECODERS = frozenset({"qsv"})
 _SOFTWARE_NAMES = {"libdav1d": "av1", "libvpx": "vp8", "libvpx-vp9": "vp9", "libaom-av1": "av1"}
 """Codec of software decoders that are not called by it."""
 _TRIAL_FRAMES = 32
-
-
-class DeviceError(ChunkError):
-    """A device does not decode, or not to what software gives."""
 
 
 class PacketDecoder(Protocol):
@@ -57,17 +57,24 @@ def devices_to_try(asked: HardwareDecode) -> list[str]:
 class DeviceDecoder:
     """A decoder on a device, whose frames are brought to memory and to the stream's format."""
 
-    def __init__(self, stream: StreamParameters, device: str) -> None:
+    def __init__(
+        self, stream: StreamParameters, device: str, stays: FrameDevice | None = None
+    ) -> None:
         """Open it.
+
+        Args:
+            stream: Its parameters.
+            device: What PyAV calls it.
+            stays: Where frames stay; None brings them to memory.
 
         Raises:
             DeviceError: There is no such device here, or it does not decode this codec.
         """
-        self._stream, self.name = stream, device
+        self._stream, self.name, self.stays = stream, device, stays
         codec = _SOFTWARE_NAMES.get(stream.codec, stream.codec)
         name = f"{codec}_{device}" if device in _OWN_DECODERS else codec
         try:
-            context = _created(name, device)
+            context = _created(name, device) if stays is None else _created_around(name, stays)
         except (av.FFmpegError, ValueError) as error:
             raise DeviceError(f"{device} is not here ({reason_of(error)})") from error
         if not context.is_hwaccel:
@@ -82,9 +89,24 @@ class DeviceDecoder:
             DeviceError: The device failed, or gives another kind of picture.
         """
         try:
-            return [self._plain(frame) for frame in self._context.decode(packet)]
+            frames = self._context.decode(packet)
+            return [self._plain(frame) if self.stays is None else frame for frame in frames]
         except (av.FFmpegError, ValueError) as error:
             raise DeviceError(f"{self.name} failed ({reason_of(error)})") from error
+
+    def in_memory(self, frame: VideoFrame) -> VideoFrame:
+        """The frame in memory, in the stream's format.
+
+        Raises:
+            DeviceError: The frame is not as frames that stay are, or the device failed.
+        """
+        if self.stays is None:
+            return frame
+        sizes = (frame.width, frame.height), (self._stream.width, self._stream.height)
+        layout = (frame.sw_format or frame.format).name
+        if sizes[0] != sizes[1] or layout != LAYOUTS[self._stream.pix_fmt]:
+            raise DeviceError(f"{self.name} gives {layout} of {frame.width}x{frame.height}")
+        return self.stays.brought(frame)
 
     def _plain(self, frame: VideoFrame) -> VideoFrame:
         """The frame in the stream's format: the same samples, laid out in another way."""
@@ -105,11 +127,33 @@ def _created(decoder: str, device: str) -> Any:
     return av.CodecContext.create(decoder, "r", hwaccel=accelerator)
 
 
+def _created_around(decoder: str, stays: FrameDevice) -> Any:
+    """A codec context whose frames stay, in the CUDA context that onnxruntime works in.
+
+    That is the device's primary one. It cannot be asked for by that name, since libavutil refuses
+    a primary context that is there already with other flags; so it is taken as the one of this
+    thread, which onnxruntime has just made it.
+    """
+    stays.warm_up()
+    accelerator = HWAccel(
+        "cuda",
+        device=str(stays.device_id),
+        allow_software_fallback=False,
+        options={"primary_ctx": "0", "current_ctx": "1"},
+        is_hw_owned=True,
+    )
+    return av.CodecContext.create(decoder, "r", hwaccel=accelerator)
+
+
 class DecoderOpener:
     """Opens decoders of one stream in one worker, and knows what its devices have proven."""
 
     def __init__(
-        self, stream: StreamParameters, threads: int, asked: HardwareDecode = HardwareDecode.OFF
+        self,
+        stream: StreamParameters,
+        threads: int,
+        asked: HardwareDecode = HardwareDecode.OFF,
+        stays: FrameDevice | None = None,
     ) -> None:
         """Take a stream.
 
@@ -117,11 +161,13 @@ class DecoderOpener:
             stream: Its parameters.
             threads: Of a software decoder, 0 lets it choose.
             asked: Which device may decode.
+            stays: Where frames of NVDEC stay as long as that works; None brings all to memory.
         """
         self.stream, self.threads = stream, threads
         self._asked = asked
+        self._stays = stays
         self._devices = devices_to_try(asked)
-        self._trusted = False
+        self._trusted = self._trusted_to_stay = False
         self._compared = 0
         self._seconds = [0.0, 0.0]
         """Spent by software on one thread, and by the device."""
@@ -133,10 +179,14 @@ class DecoderOpener:
             MediaError: There is no decoder for the codec.
         """
         while self._devices:
+            stays = self._stays_now()
+            if self._trusted_to_stay and stays is None:
+                self._forget()  # What was proven was another way.
             try:
-                device = DeviceDecoder(self.stream, self._devices[0])
+                device = DeviceDecoder(self.stream, self._devices[0], stays)
             except DeviceError as error:
-                self.give_up(error.message, quiet=self._asked is HardwareDecode.AUTO)
+                quiet = self._asked is HardwareDecode.AUTO
+                self.give_up(error.message, stays, quiet=quiet)
                 continue
             if self._trusted:
                 return _Proven(device, self)
@@ -152,13 +202,28 @@ class DecoderOpener:
         """Whether a device is still in question."""
         return bool(self._devices) and device.name == self._devices[0]
 
-    def give_up(self, reason: str, *, quiet: bool = False) -> None:
-        """Try the device at hand no more, and say why."""
+    def give_up(
+        self, reason: str, stays: FrameDevice | None = None, *, quiet: bool = False
+    ) -> None:
+        """Try the device at hand no more, or not with frames that stay, and say why."""
+        self._forget()
+        if stays is not None:
+            stays.give_up(reason)
+            return
         following = self._devices[1] if len(self._devices) > 1 else "software"
         level = logging.DEBUG if quiet else logging.WARNING
         log.log(level, "decoding: %s; %s decodes instead", reason, following)
         self._devices = self._devices[1:]
-        self._trusted, self._compared, self._seconds = False, 0, [0.0, 0.0]
+
+    def _stays_now(self) -> FrameDevice | None:
+        """Where frames of the device at hand stay."""
+        able = self._stays is not None and self._stays.alive
+        return self._stays if able and self._devices[0] == HardwareDecode.CUDA else None
+
+    def _forget(self) -> None:
+        """Begin the trial anew."""
+        self._trusted = self._trusted_to_stay = False
+        self._compared, self._seconds = 0, [0.0, 0.0]
 
     def same(self, software_s: float, device_s: float, frames: int) -> None:
         """Take down that frames came out alike; with enough of them the device is judged."""
@@ -173,7 +238,7 @@ class DecoderOpener:
             name, slow, fast = self._devices[0], rates[1], rates[0]
             self.give_up(f"{name} gives {slow:.0f} frames a second, software {fast:.0f}")
         else:
-            self._trusted = True
+            self._trusted, self._trusted_to_stay = True, self._stays_now() is not None
 
 
 class _Tried:
@@ -189,12 +254,13 @@ class _Tried:
         """What software gave and the device has not given yet, in order."""
         self._ahead: deque[VideoFrame] = deque()
         """Frames that the device gave before software."""
+        self._unproven = device.stays
+        """Where frames stay, until one was edited there."""
 
     def decode(self, packet: Packet[Any] | None) -> list[VideoFrame]:
         """Feed a packet to both, or drain."""
         if self._software is None:
-            assert self._device is not None
-            return self._new(self._device.decode(packet))
+            return self._new(self._alone(packet))
         began = time.perf_counter()
         frames = self._software.decode(packet)
         if self._device is None:
@@ -205,7 +271,7 @@ class _Tried:
             spent = time.perf_counter() - middle
             same = self._compare(frames, found, at_end=packet is None)
         except DeviceError as error:
-            self._opener.give_up(error.message)
+            self._opener.give_up(error.message, self._device.stays)
             self._device = None
             return frames
         self._opener.same(middle - began, spent, same)
@@ -214,6 +280,19 @@ class _Tried:
         elif not self._opener.is_trying(self._device):
             self._device = None
         return frames
+
+    def _alone(self, packet: Packet[Any] | None) -> list[VideoFrame]:
+        """What the trusted device gives.
+
+        Raises:
+            DeviceError: It failed; it is not asked again.
+        """
+        assert self._device is not None
+        try:
+            return self._device.decode(packet)
+        except DeviceError as error:
+            self._opener.give_up(error.message, self._device.stays)
+            raise
 
     def _compare(self, frames: list[VideoFrame], found: list[VideoFrame], *, at_end: bool) -> int:
         """Compare what both have given; returns how many frames were the same.
@@ -226,12 +305,22 @@ class _Tried:
         same = 0
         while self._due and self._ahead:
             frame = self._ahead.popleft()
-            if self._due.popleft() != _facts(frame):
+            if self._due.popleft() != self._facts_there(frame):
                 raise DeviceError(f"the device does not show packet {frame.pts} as software does")
             same += 1
         if at_end and (self._due or self._ahead):
             raise DeviceError("the device shows other frames than software")
         return same
+
+    def _facts_there(self, frame: VideoFrame) -> object:
+        """Facts of a frame of the device, which is not used otherwise."""
+        assert self._device is not None
+        picture = self._device.in_memory(frame)
+        found = _facts(frame, picture)
+        if self._unproven is not None:
+            prove(self._unproven, frame, picture)
+            self._unproven = None
+        return found
 
     def _new(self, frames: list[VideoFrame]) -> list[VideoFrame]:
         """Frames that software has not given before it ended, in order."""
@@ -268,10 +357,10 @@ class _Proven:
             frames = self._device.decode(packet)
             for frame in frames:
                 due = self._entry.pop(frame.pts, None)
-                if due is not None and due != _facts(frame):
+                if due is not None and due != _facts(frame, self._device.in_memory(frame)):
                     raise DeviceError(f"the device shows packet {frame.pts} otherwise")
         except DeviceError as error:
-            self._opener.give_up(error.message)
+            self._opener.give_up(error.message, self._device.stays)
             raise
         return frames
 
@@ -285,8 +374,12 @@ class _Proven:
         return {frame.pts: _facts(frame) for frame in frames if not frame.is_corrupt}
 
 
-def _facts(frame: VideoFrame) -> object:
-    """Everything of a frame that must be the same, its packet's number first."""
-    shape = (frame.width, frame.height, frame.format.name)
+def _facts(frame: VideoFrame, picture: VideoFrame | None = None) -> object:
+    """Everything of a frame that must be the same, its packet's number first.
+
+    `picture` is the frame in memory, where it is not there itself.
+    """
+    picture = picture or frame
+    shape = (picture.width, picture.height, picture.format.name)
     flags = (frame.key_frame, frame.pict_type, frame.interlaced_frame, frame.is_corrupt)
-    return (frame.pts, *shape, *flags, picture_md5(frame))
+    return (frame.pts, *shape, *flags, picture_md5(picture))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from farm.media.blend import Pixels
-from farm.media.layout import Component, layout_of
+from farm.media.layout import layout_of
 from farm.media.orientation import Box
 
 
@@ -50,15 +50,12 @@ class FramePlanes:
     def _planes(self) -> list[Pixels]:
         """Views of every component over the whole picture, [rows, columns] of native samples."""
         if self._views is None:
-            self._views = [self._view(c) for c in self._layout.components]
+            self._views = [component_view(self._frame, i) for i in range(self._count)]
         return self._views
 
-    def _view(self, component: Component) -> Pixels:
-        rows = -(-self._frame.height // component.sub_y)
-        columns = -(-self._frame.width // component.sub_x)
-        lines = plane_lines(self._frame, component.plane).view(self._layout.dtype)
-        end = component.offset + (columns - 1) * component.step + 1
-        return lines[:rows, component.offset : end : component.step]
+    def _window(self, index: int, rows: slice, columns: slice) -> Pixels:
+        """View of some samples of one component; whatever is read or written goes through here."""
+        return self._planes()[index][rows, columns]
 
     def _part(self, index: int, stored: Box) -> Pixels:
         """View of one component inside a box on the chroma grid."""
@@ -66,7 +63,16 @@ class FramePlanes:
         left, top, right, bottom = stored
         rows = slice(top // component.sub_y, -(-bottom // component.sub_y))
         columns = slice(left // component.sub_x, -(-right // component.sub_x))
-        return self._planes()[index][rows, columns]
+        return self._window(index, rows, columns)
+
+    def _part_to_change(self, index: int, stored: Box) -> Pixels:
+        """The same to write into."""
+        return self._part(index, stored)
+
+    def _component_size(self, index: int) -> tuple[int, int]:
+        """Columns and rows of one component."""
+        component = self._layout.components[index]
+        return -(-self._frame.width // component.sub_x), -(-self._rows // component.sub_y)
 
     def _sample(self, index: int, stored: Box) -> Pixels:
         """Samples of one component for every pixel of a box on the chroma grid."""
@@ -93,13 +99,16 @@ class FramePlanes:
         size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
         if size == (width, self._rows):
             return [self._sample(i, whole) for i in indices]
-        return [self._shrunk(self._value(self._part(i, whole)), size) for i in indices]
+        return self._all_shrunk(len(indices), size)
 
-    @staticmethod
-    def _shrunk(part: Pixels, size: tuple[int, int]) -> Pixels:
-        smaller = size[0] <= part.shape[1] and size[1] <= part.shape[0]
-        way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return cv2.resize(part, size, interpolation=way)
+    def _all_shrunk(self, count: int, size: tuple[int, int]) -> list[Pixels]:
+        """Samples of the first `count` components of the whole picture, in another size."""
+        return [self._shrunk(i, size) for i in range(count)]
+
+    def _shrunk(self, index: int, size: tuple[int, int]) -> Pixels:
+        """Samples of one component of the whole picture, in another size."""
+        part = self._value(self._part(index, (0, 0, self._frame.width, self._rows)))
+        return in_size(part, size)
 
     def _is_chroma(self, index: int) -> bool:
         component = self._layout.components[index]
@@ -109,6 +118,23 @@ class FramePlanes:
         if not self._touched:
             self._views = None
             self._frame.make_writable()
+
+
+def in_size(part: Pixels, size: tuple[int, int]) -> Pixels:
+    """Samples of a whole component in another size (columns, rows)."""
+    smaller = size[0] <= part.shape[1] and size[1] <= part.shape[0]
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(part, size, interpolation=way)
+
+
+def component_view(frame: av.VideoFrame, index: int) -> Pixels:
+    """View of one component of an editable frame, [rows, columns] of native samples."""
+    layout = layout_of(frame.format.name)
+    component = layout.components[index]
+    rows, columns = -(-frame.height // component.sub_y), -(-frame.width // component.sub_x)
+    lines = plane_lines(frame, component.plane).view(layout.dtype)
+    end = component.offset + (columns - 1) * component.step + 1
+    return lines[:rows, component.offset : end : component.step]
 
 
 def plane_lines(frame: av.VideoFrame, plane: int) -> NDArray[np.uint8]:

@@ -33,7 +33,11 @@ class SeenPictures:
 
     def add(self, frame: VideoFrame) -> None:
         """Remember the next picture as it is handed to the encoder."""
-        self._seen.append(component_signatures(frame))
+        self.add_signatures(component_signatures(frame))
+
+    def add_signatures(self, signatures: bytes) -> None:
+        """Remember the next picture by its signatures."""
+        self._seen.append(signatures)
 
     def signatures(self, count: int) -> bytes:
         """The 64 bytes of luma means of each of the first pictures."""

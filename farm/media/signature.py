@@ -6,6 +6,8 @@ Not for: judging quality; a signature says whether it is the same picture.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -41,6 +43,18 @@ def component_signatures(frame: VideoFrame) -> bytes:
     return b"".join(_means(frame, layout, each) for each in order)
 
 
+def sample_places(
+    component: Component, width: int, height: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows and columns of a component at whose crossings a signature looks."""
+    return _places(-(-height // component.sub_y)), _places(-(-width // component.sub_x))
+
+
+def signatures_of(picked: Sequence[NDArray[Any]], layout: PixelLayout) -> bytes:
+    """What `component_signatures` gives of a YUV picture, from its samples at `sample_places`."""
+    return b"".join(_cell_means(each, layout) for each in picked)
+
+
 def _readable(frame: VideoFrame) -> tuple[VideoFrame, PixelLayout, tuple[Component, ...]]:
     """The frame in a format that can be read, and its components, the telling one first."""
     name = editable_pix_fmt(frame.format.name)
@@ -54,9 +68,14 @@ def _readable(frame: VideoFrame) -> tuple[VideoFrame, PixelLayout, tuple[Compone
 def _means(frame: VideoFrame, layout: PixelLayout, component: Component) -> bytes:
     """64 means of one component."""
     samples = plane_lines(frame, component.plane).view(layout.dtype)
-    rows = _places(-(-frame.height // component.sub_y))
-    columns = _places(-(-frame.width // component.sub_x)) * component.step + component.offset
-    picked = samples[np.ix_(rows, columns)].astype(np.uint32) >> layout.shift
+    rows, columns = sample_places(component, frame.width, frame.height)
+    picked = samples[np.ix_(rows, columns * component.step + component.offset)]
+    return _cell_means(picked, layout)
+
+
+def _cell_means(stored: NDArray[Any], layout: PixelLayout) -> bytes:
+    """64 means of one component, of its samples as they are stored."""
+    picked = stored.astype(np.uint32) >> layout.shift
     cells = picked.reshape(_GRID, _SAMPLES, _GRID, _SAMPLES).mean(axis=(1, 3))
     scaled = cells / float(1 << (layout.depth - 8)) if layout.depth > 8 else cells
     return bytes(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
@@ -77,7 +96,7 @@ def picture_md5(frame: VideoFrame) -> str:
     return digest.hexdigest()
 
 
-def _places(size: int) -> NDArray[np.intp]:
+def _places(size: int) -> NDArray[np.int64]:
     """Indices of the samples along one direction: evenly spread, centred in their cells."""
     count = _GRID * _SAMPLES
-    return (np.arange(count) * 2 + 1) * size // (2 * count)
+    return (np.arange(count, dtype=np.int64) * 2 + 1) * size // (2 * count)

@@ -29,6 +29,16 @@ def nodes_by_provider(session: Any) -> Counter[str]:
     return counts
 
 
+def runs_wholly_on(session: Any, provider: str) -> bool:
+    """Whether the provider of this full name took every node, arithmetic on shapes included.
+
+    Args:
+        session: Opened with `RECORD_PLACEMENT`.
+        provider: Full name.
+    """
+    return all(part.ep_name == provider for part in session.get_provider_graph_assignment_info())
+
+
 def require_placement(session: Any, provider: str, model: str) -> None:
     """Refuse a session whose provider left most of the graph to the CPU.
 

@@ -154,6 +154,12 @@ def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
         ProviderError: The provider is not there, did not load, or left most of the graph to the
             CPU.
     """
+    session = open_plain_session(model, settings)
+    return on_device(session, settings) if settings.on_device else session
+
+
+def open_plain_session(model: Path | bytes, settings: SessionSettings) -> Any:
+    """The same as onnxruntime's own session, also on a device."""
     runtime = _runtime()
     _require_built_in(settings.provider)
     _preload(settings.provider)
@@ -169,10 +175,9 @@ def open_session(model: Path | bytes, settings: SessionSettings) -> Any:
     except Exception as error:
         raise _open_error(model, settings.provider, error) from error
     _require_loaded(session.get_providers(), settings.provider)
-    if not settings.on_device:
-        return session
-    require_placement(session, settings.provider, _said_name(model))
-    return on_device(session, settings)
+    if settings.on_device:
+        require_placement(session, settings.provider, _said_name(model))
+    return session
 
 
 def check_graph(path: Path) -> list[list[object]]:

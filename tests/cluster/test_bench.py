@@ -87,13 +87,27 @@ def test_the_gpu_benchmark_runs_on_a_cpu_with_tiny_networks(warm_clip: Path) -> 
         say=said.append,
     )
     document = result.document
-    assert [row["name"] for row in document["rows"]] == [
+    names = [row["name"] for row in document["rows"]]
+    assert names[:6] == [
         f"cpu, {precision}, batch {batch}"
         for precision in ("fp32", "tf32", "fp16")
         for batch in (1, 3)
     ]
-    assert all(row["fps"] > 0 and not row["problem"] for row in document["rows"])
-    assert all(row["stage_s"]["encode"] > 0 for row in document["rows"])
+    assert all(row["fps"] > 0 and not row["problem"] for row in document["rows"][:6])
+    assert all(row["stage_s"]["encode"] > 0 for row in document["rows"][:6])
+    assert names[6:] == [
+        "cpu, NVDEC and NVENC, frames through memory",
+        "cpu, NVDEC and NVENC, frames on the device",
+    ]
+    assert [each["name"] for each in document["decoding"]] == [
+        "NVDEC, frames brought to memory",
+        "NVDEC, frames on the device",
+        "NVDEC, frames on the device, looked at",
+    ]
+    if not Path("/dev/nvidia0").exists():  # It says how far it came.
+        assert all("h264_nvenc" in row["problem"] for row in document["rows"][6:])
+        assert "cuda is not here" in document["decoding"][0]["problem"]
+        assert all("cuda" in each["problem"] for each in document["decoding"][1:])
     assert all(each["per_second"] > 0 for each in document["networks"])
     assert len(document["networks"]) == 6
     json.dumps(document)

@@ -39,6 +39,13 @@ def test_faces_that_nobody_saw_are_told_of() -> None:
     assert one[2].startswith("  filled    1 face of these in 1 frame was not seen there")
 
 
+def test_frames_that_stayed_on_a_gpu_are_counted() -> None:
+    (worker,) = make_report().workers
+    stayed = (replace(worker, frames_on_device=40), replace(worker, frames_on_device=20), worker)
+    lines = summary_lines(make_report(workers=stayed))
+    assert "  frames    60 stayed on the GPU from decoder to encoder" in lines
+
+
 def test_damage_is_one_line_however_many_places_there_are() -> None:
     message = damage_message(make_report(damage=(DAMAGE,) * 5))
     assert "10 frames lost" in message

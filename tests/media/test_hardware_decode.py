@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from av.video.frame import VideoFrame
 
 from farm.media import hardware_decode
 from farm.media.decode import ChunkDecoder, DecodeRequest
-from farm.media.hardware_decode import DeviceError
+from farm.media.device_runs import DeviceError
+from farm.media.frame_device import LAYOUTS, FrameDevice
 from farm.media.index import VideoIndex, build_index
 from farm.media.open_decoder import open_decoder
 from farm.media.packets import PacketBlock, PacketReader
@@ -31,7 +32,6 @@ from farm.media.stream import StreamParameters
 from farm.settings import HardwareDecode
 from tests.media_maker import Studio, frame_md5, serial_frames
 
-LAYOUTS = {"yuv420p": "nv12", "yuv420p10le": "p010le"}
 CHUNK = 20
 Fault = Callable[[int, VideoFrame], VideoFrame | None]
 """Gets how many frames came before; returns what the device shows, None for nothing."""
@@ -48,6 +48,11 @@ class FakeDevice:
 
     def create(self, decoder: str, device: str) -> FakeContext:
         self.opened.append(f"{decoder} on {device}")
+        return FakeContext(self)
+
+    def create_around(self, decoder: str, stays: FrameDevice) -> FakeContext:
+        stays.warm_up()
+        self.opened.append(f"{decoder} staying")
         return FakeContext(self)
 
 
@@ -101,9 +106,22 @@ def renumbering(number: int, frame: VideoFrame) -> VideoFrame:
 @pytest.fixture
 def fake(media_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
     device = FakeDevice(build_index(media_studio.path("plain.mp4")).stream)
-    monkeypatch.setattr(hardware_decode, "_created", device.create)
-    monkeypatch.setattr(hardware_decode, "hwdevices_available", lambda: ["cuda"])
+    play(device, monkeypatch)
     return device
+
+
+def play(device: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put it in the place of NVDEC."""
+    monkeypatch.setattr(hardware_decode, "_created", device.create)
+    monkeypatch.setattr(hardware_decode, "_created_around", device.create_around)
+    monkeypatch.setattr(hardware_decode, "hwdevices_available", lambda: ["cuda"])
+
+
+def played_by_memory(stream: StreamParameters) -> FrameDevice:
+    """Where frames of the fake stay."""
+    layout = LAYOUTS[stream.pix_fmt]
+    size = (stream.width, stream.height)
+    return FrameDevice(stream.pix_fmt, size, provider="cpu", frame_format=layout)
 
 
 @dataclass(slots=True)
@@ -138,11 +156,14 @@ class Clip:
         return found
 
     def _frames(self, decoder: ChunkDecoder, request: DecodeRequest) -> list[str]:
+        return [frame_md5(frame) for frame in self.frames(decoder, request)]
+
+    def frames(self, decoder: ChunkDecoder, request: DecodeRequest) -> list[VideoFrame]:
         def give(first: int) -> list[PacketBlock]:
             return [block for block in self.blocks if block.stop > first]
 
         decoded = decoder.decode(request, give)
-        return [frame_md5(each.frame) for each in decoded if each.frame is not None]
+        return [each.frame for each in decoded if each.frame is not None]
 
 
 def clip_of(path: Path) -> Clip:
@@ -171,7 +192,7 @@ def test_a_device_that_is_right_decodes_after_its_trial(
 ) -> None:
     clip = clip_of(media_studio.path(name))
     device = FakeDevice(clip.index.stream)
-    monkeypatch.setattr(hardware_decode, "_created", device.create)
+    play(device, monkeypatch)
     threads: list[int] = []
 
     def opened(stream: StreamParameters, count: int) -> Any:
@@ -252,6 +273,101 @@ def test_a_listed_device_that_is_not_here_is_said_only_where_it_was_named(
     assert caplog.text == ""
     assert clip.decode(decoder_of(clip)) == due(media_studio)
     assert "cuda is not here" in caplog.text
+
+
+class Staying:
+    """A decoder whose frames stay after the trial."""
+
+    def __init__(self, clip: Clip) -> None:
+        self.clip = clip
+        self.device = played_by_memory(clip.index.stream)
+        self.decoder = ChunkDecoder(
+            clip.index.stream, 1, hardware=HardwareDecode.CUDA, stays=self.device
+        )
+        self.stayed = 0
+
+    def hashes(self) -> list[str]:
+        """Of all frames in memory; a chunk whose attempt failed is decoded again."""
+        found: list[str] = []
+        for start in range(0, len(self.clip.packets), CHUNK):
+            try:
+                found += self._chunk(start)
+            except DeviceError:
+                self.decoder.close()
+                found += self._chunk(start)
+        return found
+
+    def _chunk(self, start: int) -> list[str]:
+        frames = self.clip.frames(self.decoder, self.clip.chunk(start, start + CHUNK))
+        staying = [self.device.holds(frame) for frame in frames]
+        found = [
+            frame_md5(self.device.brought(frame) if stays else frame)
+            for frame, stays in zip(frames, staying, strict=True)
+        ]
+        self.stayed += sum(staying)
+        return found
+
+
+@pytest.mark.parametrize("name", ["plain.mp4", "h264_10bit.mp4", "h264_open_gop.mp4"])
+def test_frames_stay_where_they_are_after_a_trial(
+    media_studio: Studio, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    clip = clip_of(media_studio.path(name))
+    device = FakeDevice(clip.index.stream)
+    play(device, monkeypatch)
+    staying = Staying(clip)
+    assert staying.hashes() == due(media_studio, name)
+    assert CHUNK <= staying.stayed < len(clip.packets)
+    assert set(device.opened) == {"h264 staying"}
+
+
+@pytest.mark.parametrize("fault", [green(5), losing(5), dying(5), renumbering])
+def test_a_device_on_which_frames_would_be_wrong_is_tried_the_other_way_and_then_not_at_all(
+    fake: FakeDevice,
+    clip: Clip,
+    media_studio: Studio,
+    caplog: pytest.LogCaptureFixture,
+    fault: Fault,
+) -> None:
+    fake.fault = fault
+    if fault is not renumbering:
+        fake.fault = lambda number, frame: fault(number % 20, frame)
+    staying = Staying(clip)
+    assert staying.hashes() == due(media_studio)
+    assert staying.stayed == 0
+    assert fake.opened == ["h264 staying", "h264 on cuda"]
+    assert "they are brought to memory from now on" in caplog.text
+    assert "; software decodes instead" in caplog.text
+
+
+def test_frames_that_cannot_be_edited_where_they_are_are_brought_to_memory(
+    fake: FakeDevice, clip: Clip, media_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staying = Staying(clip)
+    monkeypatch.setattr(staying.device, "put", lambda *_: None)
+    assert staying.hashes() == due(media_studio)
+    assert staying.stayed == 0
+    assert fake.opened[0] == "h264 staying"
+    assert set(fake.opened[1:]) == {"h264 on cuda"}, "the device still decodes"
+
+
+def test_frames_that_are_wanted_twice_stay_once(
+    fake: FakeDevice, clip: Clip, media_studio: Studio
+) -> None:
+    staying = Staying(clip)
+    staying.hashes()
+    staying.decoder.close()
+    request = replace(clip.chunk(40, 50), held_from=7)
+    first = clip.frames(staying.decoder, request)
+    begin = max(request.wanted) + 1
+    following = replace(clip.chunk(47, 57), shipped_from=begin)
+    if begin <= following.packet_start:
+        pytest.fail("the clip has a keyframe there, so that nothing is held")
+    second = clip.frames(staying.decoder, following)
+    assert [staying.device.holds(frame) for frame in first] == [True] * 10
+    assert [staying.device.holds(frame) for frame in second] == [False] * 3 + [True] * 7
+    shown = [staying.device.brought(f) if staying.device.holds(f) else f for f in second]
+    assert [frame_md5(frame) for frame in shown] == due(media_studio)[47:57]
 
 
 def test_off_asks_no_device(fake: FakeDevice, clip: Clip, media_studio: Studio) -> None:
