@@ -15,8 +15,8 @@ from av.packet import Packet
 from av.video.frame import VideoFrame
 
 from farm.errors import FarmError
+from farm.media.device_decoder import DeviceDecoder
 from farm.media.frame_device import LAYOUTS, FrameDevice
-from farm.media.hardware_decode import DeviceDecoder
 from farm.media.index import VideoIndex, build_index
 from farm.media.packets import PacketReader
 from farm.media.stream import StreamParameters

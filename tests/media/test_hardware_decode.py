@@ -19,7 +19,7 @@ from av.codec.hwaccel import hwdevices_available
 from av.packet import Packet
 from av.video.frame import VideoFrame
 
-from farm.media import hardware_decode
+from farm.media import device_decoder, hardware_decode
 from farm.media.decode import ChunkDecoder, DecodeRequest
 from farm.media.device_runs import DeviceError
 from farm.media.frame_device import LAYOUTS, FrameDevice
@@ -112,8 +112,8 @@ def fake(media_studio: Studio, monkeypatch: pytest.MonkeyPatch) -> FakeDevice:
 
 def play(device: FakeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put it in the place of NVDEC."""
-    monkeypatch.setattr(hardware_decode, "_created", device.create)
-    monkeypatch.setattr(hardware_decode, "_created_around", device.create_around)
+    monkeypatch.setattr(device_decoder, "_created", device.create)
+    monkeypatch.setattr(device_decoder, "_created_around", device.create_around)
     monkeypatch.setattr(hardware_decode, "hwdevices_available", lambda: ["cuda"])
 
 
