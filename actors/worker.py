@@ -65,6 +65,8 @@ class WorkerFacts:
     """GPUs that it sees, as CUDA_VISIBLE_DEVICES says it."""
     sends_files: bool = False
     """Whether it does not see the job's folder and sends what it makes."""
+    why_in_memory: str = ""
+    """Why its frames go through memory; empty where they may stay on its device."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +143,7 @@ class ChunkWorker:
             threads=self._setup.threads,
             devices=os.environ.get(_VISIBLE, ""),
             sends_files=self._sent is not None,
+            why_in_memory=self._renderer.why_in_memory,
         )
 
     def close(self) -> None:

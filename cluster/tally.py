@@ -169,6 +169,7 @@ class Tally:
                 chunks=self._chunks[number],
                 frames=self._frames[number],
                 frames_on_device=self._on_device[number],
+                why_in_memory=each.why_in_memory,
                 peak_memory_bytes=memory.get(number, 0),
             )
             for number, each in sorted(facts.items())

@@ -53,6 +53,9 @@ class _Item:
 class ChunkAnalyser:
     """Analyses chunks one after another; several may be in it at once. Close it at the end."""
 
+    why_in_memory = "nothing is encoded"
+    """Why frames do not stay on a device."""
+
     def __init__(self, setup: RenderSetup) -> None:
         """Load the models and start the threads.
 

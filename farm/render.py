@@ -32,7 +32,7 @@ from farm.models.session import SessionSettings, batch_size
 from farm.process import FaceCounts, FaceStage, filled_counts
 from farm.processors.base import FaceFrame
 from farm.processors.registry import frame_maker
-from farm.staying import open_frame_device
+from farm.staying import frame_place
 from farm.turns import Turns
 
 DEFAULT_MEMORY_BYTES = 1 << 30
@@ -90,7 +90,7 @@ class ChunkRenderer:
         self._maker = frame_maker(setup.faces.settings.names)
         if self._maker is not None:
             self._maker.start(setup.faces.context(setup.threads))
-        self._stays = open_frame_device(setup)
+        self._place = frame_place(setup)
         room = queue_frames(setup)
         self._batch = min(room or self._faces.batch, self._faces.batch)
         self._turns = Turns()
@@ -112,6 +112,11 @@ class ChunkRenderer:
     def activity(self) -> int:
         """A number that grows with every frame that is decoded, processed or encoded."""
         return self._moved + self._stage.encoded
+
+    @property
+    def why_in_memory(self) -> str:
+        """Why frames go through memory; empty where they may stay on the device."""
+        return self._place.why_in_memory
 
     def submit(self, task: ChunkTask, blocks: Blocks) -> Future[ChunkResult]:
         """Put a chunk into the pipeline.
@@ -157,7 +162,7 @@ class ChunkRenderer:
 
     def _decode_loop(self) -> None:
         edits = not self._faces.idle or self._maker is not None
-        source = FrameSource(self._setup, edits=edits, stays=self._stays)
+        source = FrameSource(self._setup, edits=edits, stays=self._place.device)
         while (work := self._tasks.get()) is not None:
             try:
                 self._decode(source, work)

@@ -65,6 +65,8 @@ class WorkerReport:
     """GPUs that it saw, as CUDA_VISIBLE_DEVICES says it; empty where it was not told."""
     frames_on_device: int = 0
     """Of its frames, those that stayed on the device from the decoder to the encoder."""
+    why_in_memory: str = ""
+    """Why the others went through memory, as far as that was known at its start."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ Not for: how they stay (`farm.media.frame_device`).
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from farm.chunk_task import RenderSetup
 from farm.media.device_runs import DeviceError
@@ -49,20 +50,30 @@ def why_in_memory(setup: RenderSetup) -> str:
     return next((reason for reason, is_so in reasons.items() if is_so), "")
 
 
-def open_frame_device(setup: RenderSetup) -> FrameDevice | None:
-    """Where the frames of a worker stay; None where they go through memory."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FramePlace:
+    """Where the frames of a worker are between decoder and encoder."""
+
+    device: FrameDevice | None = None
+    """Where they stay, once NVDEC has proven itself; None for memory."""
+    why_in_memory: str = ""
+    """Empty where they may stay."""
+
+
+def frame_place(setup: RenderSetup) -> FramePlace:
+    """Decide where frames are, and say it in the worker's log."""
     reason = why_in_memory(setup)
     if not reason:
         try:
-            device = _opened(setup)
+            place = FramePlace(device=_opened(setup))
         except DeviceError as error:
             log.warning("frames: in memory (%s)", error.message)
-            return None
+            return FramePlace(why_in_memory=error.message)
         log.info("frames: on the device, once NVDEC has proven itself")
-        return device
+        return place
     asked = setup.hardware_decode in _DECODERS
     log.log(logging.INFO if asked else logging.DEBUG, "frames: in memory (%s)", reason)
-    return None
+    return FramePlace(why_in_memory=reason)
 
 
 def _opened(setup: RenderSetup) -> FrameDevice:

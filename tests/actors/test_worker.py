@@ -55,6 +55,7 @@ def test_a_worker_says_what_it_is(
     facts = worker.start()
     assert facts.pid == os.getpid()
     assert (facts.provider, facts.threads) == ("cpu", 1)
+    assert facts.why_in_memory == "no NVDEC was asked for"
     assert worker.memory_bytes() > 1 << 20
 
 

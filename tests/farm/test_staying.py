@@ -26,7 +26,7 @@ from farm.media.encoders import choose_encoder
 from farm.media.frame_device import FrameDevice
 from farm.process import FaceJob
 from farm.settings import HardwareDecode, ProcessorSettings
-from farm.staying import open_frame_device, why_in_memory
+from farm.staying import FramePlace, frame_place, why_in_memory
 from tests.media.test_hardware_decode import FakeDevice, play, played_by_memory
 from tests.model_maker import draw_face, make_scrfd
 from tests.rendering import Job, blocks_of, face_job, job_for, shown_md5s, task_of
@@ -113,7 +113,7 @@ def played(
         play(decoder, monkeypatch)
         monkeypatch.setattr(hardware_decode, "_TRIAL_FRAMES", TRIAL_FRAMES)
         device = played_by_memory(job.setup.stream)
-        monkeypatch.setattr("farm.render.open_frame_device", lambda _: device)
+        monkeypatch.setattr("farm.render.frame_place", lambda _: FramePlace(device=device))
         worker = ChunkWorker(job.setup, get=lambda block: block)
         made.append(worker)
         worker.start()
@@ -288,7 +288,9 @@ def test_a_machine_without_a_gpu_says_so_and_takes_memory(
     if Path("/dev/nvidia0").exists():
         pytest.skip("this needs a machine without a GPU")
     setup = able(job_of(clip, tmp_path, faces).setup)
-    assert open_frame_device(setup) is None
-    assert "frames: in memory (" in caplog.text
+    place = frame_place(setup)
+    assert place.device is None
+    assert place.why_in_memory
+    assert f"frames: in memory ({place.why_in_memory})" in caplog.text
     with pytest.raises(DeviceError):
         FrameDevice("yuv420p", SIZE)
