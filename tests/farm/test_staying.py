@@ -42,7 +42,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small face that moves over a gray ground; the last frames have none."""
     path = tmp_path_factory.mktemp("clip") / "clip.mkv"
     with av.open(str(path), "w") as container:
-        options = {"qp": "0", "preset": "ultrafast", "g": "10"}
+        options = {"crf": "10", "preset": "ultrafast", "g": "10"}
         stream: Any = container.add_stream("libx264", rate=RATE, options=options)
         stream.width, stream.height, stream.pix_fmt = *SIZE, "yuv420p"
         for number in range(FRAMES):
@@ -73,26 +73,36 @@ def job_of(clip: Path, folder: Path, faces: FaceJob) -> Job:
     return replace(plain, setup=setup)
 
 
+def render(job: Job, worker: ChunkWorker, number: int) -> ChunkResult:
+    blocks = blocks_of(job)
+    starts = tuple(block.start for block in blocks)
+    task = task_of(job, number)
+    shipment = Shipment(ticket=number, token=number, task=task, starts=starts, refs=tuple(blocks))
+    answer = worker.render(shipment)
+    assert answer.outcome is Outcome.DONE
+    assert answer.result is not None
+    return answer.result
+
+
+def rendered(job: Job) -> list[ChunkResult]:
+    """All chunks of a job by a worker of its own."""
+    worker = ChunkWorker(job.setup, get=lambda block: block)
+    worker.start()
+    results = [render(job, worker, number) for number in range(len(job.chunks))]
+    worker.close()
+    return results
+
+
 @dataclass(slots=True)
 class Played:
     """A device that is played, and what its worker did."""
 
     job: Job
-    decoder: FakeDevice
     device: FrameDevice
     worker: ChunkWorker
 
     def render(self, number: int) -> ChunkResult:
-        blocks = blocks_of(self.job)
-        task = task_of(self.job, number)
-        starts = tuple(block.start for block in blocks)
-        shipment = Shipment(
-            ticket=number, token=number, task=task, starts=starts, refs=tuple(blocks)
-        )
-        answer = self.worker.render(shipment)
-        assert answer.outcome is Outcome.DONE
-        assert answer.result is not None
-        return answer.result
+        return render(self.job, self.worker, number)
 
     def all(self) -> list[ChunkResult]:
         return [self.render(number) for number in range(len(self.job.chunks))]
@@ -117,7 +127,7 @@ def played(
         worker = ChunkWorker(job.setup, get=lambda block: block)
         made.append(worker)
         worker.start()
-        return Played(job, decoder, device, worker)
+        return Played(job, device, worker)
 
     yield start
     for worker in made:
@@ -128,12 +138,8 @@ def played(
 def ordinary(clip: Path, faces: FaceJob, tmp_path: Path) -> list[str]:
     """Hashes of all frames as they are rendered by software alone."""
     job = job_of(clip, tmp_path / "ordinary", faces)
-    setup = replace(job.setup, hardware_decode=HardwareDecode.OFF)
-    worker = ChunkWorker(setup, get=lambda block: block)
-    worker.start()
-    device = FrameDevice("yuv420p", SIZE, provider="cpu", frame_format="none")
-    results = Played(job, FakeDevice(setup.stream), device, worker).all()
-    worker.close()
+    job = replace(job, setup=replace(job.setup, hardware_decode=HardwareDecode.OFF))
+    results = rendered(job)
     assert sum(result.on_device for result in results) == 0
     assert sum(result.touched for result in results) == FRAMES - 5
     return shown_md5s(job)
@@ -294,3 +300,23 @@ def test_a_machine_without_a_gpu_says_so_and_takes_memory(
     assert f"frames: in memory ({place.why_in_memory})" in caplog.text
     with pytest.raises(DeviceError):
         FrameDevice("yuv420p", SIZE)
+
+
+@pytest.mark.gpu
+def test_frames_stay_on_a_true_gpu_and_give_the_chunks_of_memory(
+    clip: Path, faces: FaceJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hardware_decode, "_TRIAL_FRAMES", TRIAL_FRAMES)
+    shown = {}
+    for stays, due in ((True, [0, 10, 10]), (False, [0, 0, 0])):
+        job = job_of(clip, tmp_path / str(stays), faces)
+        setup = replace(
+            able(job.setup),
+            encoder=choose_encoder("h264_nvenc", 18, job.setup.stream)[0],
+            hardware_decode=HardwareDecode.CUDA,
+            frames_stay=stays,
+        )
+        job = replace(job, setup=setup)
+        assert [result.on_device for result in rendered(job)] == due
+        shown[stays] = shown_md5s(job)
+    assert shown[True] == shown[False]
