@@ -27,6 +27,7 @@ from farm.farm_options import (
     VideoStreamIndex,
     Workers,
 )
+from farm.limit_settings import LimitSettings
 from farm.options import Option, check_ranges
 from farm.settings import ProcessorSettings, RenderSettings
 
@@ -49,6 +50,7 @@ class LookSettings:
     chunk_seconds: ChunkSeconds = None
     address: Address = None
     job_dir: JobDir = None
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
     def __post_init__(self) -> None:
         check_ranges(self)

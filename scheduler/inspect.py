@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from farm.limit_settings import LimitSettings
 from farm.media.index import IndexClass, VideoIndex
 from farm.media.plan import FramePlan, plan_frames
 from farm.media.reading import IndexReader, read_listing
@@ -69,7 +70,10 @@ class ProbeReport:
 
 
 def inspect_file(
-    path: Path, video_stream: int | None = None, chunk_seconds: float | None = None
+    path: Path,
+    video_stream: int | None = None,
+    chunk_seconds: float | None = None,
+    limits: LimitSettings | None = None,
 ) -> ProbeReport:
     """Index, plan and cut a file as a render would.
 
@@ -79,12 +83,16 @@ def inspect_file(
         path: The video.
         video_stream: Index of the stream to look at, None for the main one.
         chunk_seconds: Wanted length of chunks, None for the default.
+        limits: What is refused, None for the usual.
 
     Raises:
         MediaError: The file cannot be rendered.
     """
-    index = IndexReader(path, video_stream).index()
-    listing = read_listing(index) if index.index_class is IndexClass.UNTRUSTED else None
+    limits = limits or LimitSettings()
+    index = IndexReader(path, video_stream, limits).index()
+    listing = None
+    if index.index_class is IndexClass.UNTRUSTED:
+        listing = read_listing(index, stall_s=limits.read_stall_s)
     plan = plan_frames(index, listing)
     chunks = cut_chunks(index, plan, chunk_seconds)
     return _report(index, plan, read_streams(path), chunks)

@@ -7,16 +7,16 @@ picture, hidden margins included. Not for: cropping inside H.264 and HEVC, which
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+from farm.media.matroska import elements, track_entry
 from farm.media.sample_entry import add_entry_box, entry_box
 
 _CLAP = struct.Struct(">iIiIiIiI")
 """Numerator and denominator of width, height, and the offset of the centre in x and y."""
-_SEGMENT, _TRACKS, _TRACK, _VIDEO = 0x18538067, 0x1654AE6B, 0xAE, 0xE0
+_VIDEO = 0xE0
 _CROPS = {0x54CC: "left", 0x54BB: "top", 0x54DD: "right", 0x54AA: "bottom"}
 
 
@@ -94,42 +94,14 @@ def _mov_crop(path: Path, stream_index: int, size: tuple[int, int]) -> CropTag |
 
 
 def _matroska_crop(path: Path, stream_index: int) -> CropTag | None:
-    """Source: RFC 9559, 5.1.4 (tracks) and RFC 8794 (EBML)."""
-    with path.open("rb") as file:
-        data = file.read(1 << 20)
-    segment = next((e for e in _elements(data, 0, len(data)) if e[0] == _SEGMENT), None)
-    inside = () if segment is None else _elements(data, segment[1], segment[2])
-    tracks = next((each for each in inside if each[0] == _TRACKS), None)
-    if tracks is None:
-        return None
-    entries = [e for e in _elements(data, *tracks[1:]) if e[0] == _TRACK]
-    if stream_index >= len(entries):
-        return None
-    video = next((e for e in _elements(data, *entries[stream_index][1:]) if e[0] == _VIDEO), None)
+    """Source: RFC 9559, 5.1.4 (tracks)."""
+    data, entry = track_entry(path, stream_index)
+    video = next((each for each in entry if each[0] == _VIDEO), None)
     if video is None:
         return None
     sides = {
         _CROPS[kind]: Fraction(int.from_bytes(data[start:stop], "big"))
-        for kind, start, stop in _elements(data, *video[1:])
+        for kind, start, stop in elements(data, *video[1:])
         if kind in _CROPS
     }
     return CropTag(**sides)
-
-
-def _elements(data: bytes, start: int, stop: int) -> Iterator[tuple[int, int, int]]:
-    """EBML elements: number, first byte of the content, and the byte behind it."""
-    while start < stop:
-        kind_bytes = 9 - data[start].bit_length()
-        at = start + kind_bytes
-        if kind_bytes > 4 or at >= stop:
-            return
-        size_bytes = 9 - data[at].bit_length()
-        if size_bytes > 8:
-            return
-        kind = int.from_bytes(data[start:at], "big")
-        size = int.from_bytes(data[at : at + size_bytes], "big") & (1 << 7 * size_bytes) - 1
-        content = at + size_bytes
-        unknown = size == (1 << 7 * size_bytes) - 1
-        end = stop if unknown else min(content + size, stop)
-        yield kind, content, end
-        start = end

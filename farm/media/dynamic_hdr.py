@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.media.hdr import CARRIED, DOLBY_VISION, DOLBY_VISION_BOX
+from farm.media.dolby_vision import DOLBY_VISION_BOX, can_be_carried
+from farm.media.hdr import CARRIED, DOLBY_VISION
 from farm.media.index import VideoIndex, video_packets
 from farm.media.output import OutputFrames
 from farm.media.probe import open_container
@@ -82,7 +83,7 @@ def dynamic_hdr(
         reshape: Another size moves what the metadata speaks of.
         codec: Of the output.
     """
-    able = CARRIED | ({DOLBY_VISION} if index.dolby_vision else set())
+    able = CARRIED | ({DOLBY_VISION} if can_be_carried(index.dolby_vision) else set())
     kinds = able & frozenset(() if index.hdr is None else index.hdr.dynamic)
     if not kinds or {index.stream.codec, codec} != {"hevc"} or reshape.size is not None:
         return None

@@ -11,13 +11,10 @@ import struct
 from collections.abc import Collection
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 from av.sidedata.sidedata import Type
 from av.video.frame import VideoFrame
-
-from farm.media.sample_entry import entry_box
 
 _MASTERING = struct.Struct("=20i2i")
 """Ten rationals (red, green, blue, white, each x then y; darkest, brightest) and two flags."""
@@ -31,8 +28,6 @@ _DYNAMIC = {
     Type.DOVI_RPU_BUFFER: DOLBY_VISION,
     Type.DOVI_METADATA: DOLBY_VISION,
 }
-DOLBY_VISION_BOX = b"dvvC"
-_LEAST_RECORD, _SINGLE_LAYER_PROFILE = 5, 8
 CARRIED = frozenset({"HDR10+", "HDR Vivid"})
 """Kinds of metadata of each picture that are always carried from HEVC to HEVC."""
 STATIC_HDR_ENCODERS = frozenset({"libx264", "libx264rgb", "libx265", "libsvtav1"})
@@ -79,22 +74,6 @@ def read_hdr(frame: VideoFrame) -> HdrMetadata | None:
     return HdrMetadata(mastering_display=display, content_light=light, dynamic=tuple(dynamic))
 
 
-def dolby_vision_record(path: Path, container: str, stream_index: int) -> bytes:
-    """What an MP4 says of its Dolby Vision, where a picture and its metadata are all of it.
-
-    That is profile 8, whose pictures are HDR10, HLG or SDR by themselves. Empty for anything else.
-
-    Source: Dolby Vision Streams Within the ISO Base Media File Format, 3.2 (configuration box).
-    """
-    if "mov" not in container.split(","):
-        return b""
-    record = entry_box(path, stream_index, DOLBY_VISION_BOX) or b""
-    if len(record) < _LEAST_RECORD or record[2] >> 1 != _SINGLE_LAYER_PROFILE:
-        return b""
-    has_second_layer = record[3] >> 1 & 1
-    return b"" if has_second_layer else record
-
-
 def hdr_notes(
     hdr: HdrMetadata | None, encoder: str, *, carried: Collection[str] = ()
 ) -> tuple[str, ...]:
@@ -123,7 +102,7 @@ def _instead(name: str) -> str:
     if name in CARRIED:
         return " (from HEVC to libx265, unscaled, it is kept)"
     if name == DOLBY_VISION:
-        return " (profile 8 is kept from MP4 to libx265, unscaled)"
+        return " (profile 8 is kept from MP4 and Matroska to libx265, unscaled)"
     return ""
 
 

@@ -27,7 +27,8 @@ from farm.media.chroma import CODECS, chroma_location
 from farm.media.crop import CropTag, read_crop
 from farm.media.damage import find_damage
 from farm.media.demux import demuxed
-from farm.media.hdr import HdrMetadata, dolby_vision_record
+from farm.media.dolby_vision import read_record
+from farm.media.hdr import HdrMetadata
 from farm.media.keyframes import is_predicted_h264, is_sequence, stream_header
 from farm.media.limits import check_length
 from farm.media.main_stream import choice_notes, main_video_stream
@@ -80,7 +81,7 @@ class VideoIndex:
     crop: CropTag | None = None
     """What the container hides of the stored picture."""
     dolby_vision: bytes = b""
-    """The container's record of Dolby Vision, of a kind that can be carried over."""
+    """The container's record of Dolby Vision, empty where it has none."""
     hdr: HdrMetadata | None = None
     """Of the first frame."""
     notes: tuple[str, ...] = ()
@@ -166,7 +167,7 @@ def build_index(
             _index(path, container, video, stream, reading),
             notes=notes,
             crop=read_crop(path, name, number, (stream.width, stream.height)),
-            dolby_vision=dolby_vision_record(path, name, number),
+            dolby_vision=read_record(path, name, number),
         )
 
 

@@ -153,7 +153,16 @@ def _first_frame(
     """
     reason = "no frame in it"
     keyframes = set()
-    for packet in itertools.islice(demuxed(container, stream), _PROBE_PACKETS):
+    packets = itertools.islice(demuxed(container, stream), _PROBE_PACKETS)
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError as error:
+            raise MediaError(
+                f"{path}: cannot be read ({reason_of(error)}); the file may be damaged"
+            ) from error
+        if packet is None:
+            break
         if packet.is_keyframe:
             keyframes.add(packet.pts)
         try:

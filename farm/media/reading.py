@@ -11,6 +11,7 @@ from pathlib import Path
 
 from farm.isolated import STALL_S, IsolatedCall, isolated
 from farm.limit_settings import LimitSettings
+from farm.media.dolby_vision import check_colours
 from farm.media.hdr import read_hdr
 from farm.media.index import VideoIndex, build_index
 from farm.media.limits import check_length
@@ -93,6 +94,7 @@ def _check_and_index(
     tell(_CHECKED)
     index = build_index(path, video_stream, lambda n: tell(n))
     check_length(path, len(index), index.duration_s, limits.max_hours)
+    check_colours(path, index.dolby_vision)
     first = next(shown_frames(index), None)
     return index if first is None else replace(index, hdr=read_hdr(first))
 

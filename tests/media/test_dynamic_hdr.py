@@ -11,10 +11,12 @@ import av
 import pytest
 from av.sidedata.sidedata import Type
 
+from farm.errors import MediaError
 from farm.media.dynamic_hdr import dynamic_hdr, dynamic_units, with_units
 from farm.media.hdr import HdrMetadata, hdr_notes, read_hdr
 from farm.media.index import build_index
 from farm.media.plan import FramePlan, plan_frames
+from farm.media.reading import IndexReader
 from farm.media.reshape import Reshape
 from farm.media.retime import at_rate, multiplied
 from farm.media.sample_entry import add_entry_box
@@ -178,13 +180,49 @@ def test_dolby_vision_of_one_layer_is_kept_with_its_record(
     render(vision, output, same, encoder="libx265", dynamic_hdr=kept)
     assert units_of(output) == units_of(vision)
     assert len(set(units_of(output))) == FRAMES
-    if suffix == ".mp4":
-        assert build_index(output).dolby_vision[:5] == RECORD[:5]
+    again = build_index(output)
+    assert again.dolby_vision[:5] == RECORD[:5]
+    # What Matroska holds is carried on as what MP4 holds.
+    again = replace(again, hdr=index.hdr)
+    plan = plan_frames(again, None)
+    kept = dynamic_hdr(again, plan.packets, plan.output, Reshape(), "hevc")
+    assert kept is not None
+    assert kept.kinds == ALL
 
 
-@pytest.mark.parametrize("record", [b"\x01\0\x0a\x25\x10" + bytes(19), RECORD[:3] + b"\x27"])
-def test_other_kinds_of_dolby_vision_are_not_carried(source: Path, record: bytes) -> None:
-    path = source.with_name("other.mp4")
+SECOND_LAYER = RECORD[:3] + b"\x27" + RECORD[4:]
+PROFILE_5, PROFILE_7 = (
+    b"\x01\0" + bytes((n << 1, 0x25, c)) + bytes(19) for n, c in ((5, 0), (7, 0x60))
+)
+
+
+def with_record(source: Path, path: Path, record: bytes) -> Path:
     _remade(source, path, lambda number: (b"", b""))
-    add_entry_box(path, (len(record) + 8).to_bytes(4, "big") + b"dvvC" + record)
-    assert build_index(path).dolby_vision == b""
+    box = b"dvvC" if record[2] >> 1 > 7 else b"dvcC"
+    add_entry_box(path, (len(record) + 8).to_bytes(4, "big") + box + record)
+    return path
+
+
+@pytest.mark.parametrize("record", [SECOND_LAYER, PROFILE_7])
+def test_other_kinds_of_dolby_vision_are_not_carried(
+    source: Path, tmp_path: Path, record: bytes
+) -> None:
+    index = IndexReader(with_record(source, tmp_path / "other.mp4", record), None).index()
+    assert index.dolby_vision == record
+    index = replace(index, hdr=HdrMetadata(dynamic=("Dolby Vision",)))
+    plan = plan_frames(index, None)
+    assert dynamic_hdr(index, plan.packets, plan.output, Reshape(), "hevc") is None
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_pictures_in_colours_of_dolby_vision_alone_are_refused(
+    source: Path, tmp_path: Path, media_studio: Studio, suffix: str
+) -> None:
+    path = with_record(source, tmp_path / "five.mp4", PROFILE_5)
+    if suffix == ".mkv":
+        media_studio.ffmpeg(
+            "-i", path, "-c", "copy", "-strict", "unofficial", tmp_path / "five.mkv"
+        )
+        path = tmp_path / "five.mkv"
+    with pytest.raises(MediaError, match=r"Dolby Vision of profile 5, .*convert it to HDR10"):
+        IndexReader(path, None).index()

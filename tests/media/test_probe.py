@@ -1,11 +1,15 @@
 """Opening files safely, choosing the stream, and reading its parameters."""
 
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
+import av
 import pytest
 
 from farm.errors import MediaError
+from farm.media import probe
 from farm.media.probe import check_video, read_parameters
 from tests.media_maker import Kind, Studio, names_of
 from tests.recipes.studio import SIZE
@@ -90,3 +94,15 @@ def test_a_stream_of_a_codec_that_nobody_knows_is_refused(
     path.write_bytes(content.replace(b"avc1", b"zzzz").replace(b"avcC", b"zzzC"))
     with pytest.raises(MediaError, match="no decoder"):
         check_video(path, None)
+
+
+def test_a_demuxer_that_breaks_before_the_first_frame_is_a_refusal(
+    media_studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> Iterator[Any]:
+        yield from ()
+        raise av.error.MemoryError(12, "Cannot allocate memory", "clip.mp4")
+
+    monkeypatch.setattr(probe, "demuxed", broken)
+    with pytest.raises(MediaError, match="cannot be read"):
+        read_parameters(media_studio.path("plain.mp4"), 0)

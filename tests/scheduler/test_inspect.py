@@ -3,7 +3,9 @@
 import json
 
 import pytest
+from click.testing import CliRunner
 
+from cli import main
 from farm.errors import MediaError
 from farm.manifest import to_jsonable
 from farm.media.index import IndexClass
@@ -62,3 +64,16 @@ def test_chunks_are_those_of_the_wanted_length(media_studio: Studio) -> None:
 def test_another_stream_can_be_looked_at(media_studio: Studio) -> None:
     report = inspect_file(media_studio.path("thumbnail_first.mp4"), video_stream=0)
     assert (report.main_stream, report.frames, report.width) == (0, 5, 20)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--max-streams", "1"), ("--max-megapixels", "0.001"), ("--max-hours", "0.0002")],
+)
+def test_probe_takes_the_limits_that_a_render_takes(
+    media_studio: Studio, option: str, value: str
+) -> None:
+    path = media_studio.path("multi.mkv")
+    result = CliRunner().invoke(main, ["probe", str(path), option, value])
+    assert result.exit_code == 2
+    assert f"or raise {option}" in result.output
