@@ -1,8 +1,9 @@
 """Writing a model in int8, with scales that are fixed by calibration.
 
-Convolutions take and give 8 bits: the scale of what goes in and comes out is one constant for each
-tensor, that of weights one for each output channel. All else stays float. Scales that are found
-while the network runs would make what a face looks like depend on the other faces of its batch.
+Convolutions take and give 8 bits; all else stays float. Weights have a scale for each output
+channel; what goes in and comes out has one for each channel where a convolution sums over many
+numbers, and one for the whole tensor elsewhere. All are constants: scales that are found while the
+network runs would make what a face looks like depend on the other faces of its batch.
 Not for: the search for ranges (`farm.models.ranges`), or whether the result is good enough
 (`farm.models.optimize`).
 """
@@ -15,22 +16,31 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnx.version_converter
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from farm.errors import ModelError
-from farm.models.ranges import Range, Wanted, find_ranges
+from farm.models.int8_source import groups_of, inner_convolutions, read_for_int8, without_nodes
+from farm.models.ranges import (
+    Range,
+    Steps,
+    Wanted,
+    find_ranges,
+    steps_about_zero,
+    steps_between,
+)
 from farm.models.session import SessionSettings
 from farm.models.trials import Feeds
 
-_PICTURE_CHANNELS = 4
-_SCALES_OPSET = 13
-"""The first that has scales for each channel."""
+_LONG_SUM = 1024
+"""Of as many products and more a number is summed where channels have scales of their own.
+
+Their time (three passes over floats) is little beside such sums. Small convolutions take twice as
+long with them, and small networks, fitted so closely to the faces of the calibration, miss others.
+"""
 _MOST_WEIGHT = 127
-_LIGHT = 1024
-"""Weights of more numbers are left out of what is looked at for the shapes of tensors."""
-_PLANE_AXES = ([2, 3], [-2, -1])
+_MOST_BIAS = 2**30
+"""Of the 32 bits that a convolution sums in; half are left for the sums."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -48,9 +58,6 @@ class Int8Source:
 def prepare_int8(source: Path, feeds: Sequence[Feeds], threads: int = 1) -> Int8Source:
     """Read a network and find the ranges of what its inner convolutions take and give.
 
-    The convolutions next to the picture (4 channels or fewer) stay as they are: they cost little,
-    and their error shows most.
-
     Args:
         source: The model, with weights as float32.
         feeds: What the network takes in a job.
@@ -60,14 +67,8 @@ def prepare_int8(source: Path, feeds: Sequence[Feeds], threads: int = 1) -> Int8
         ModelError: The graph has no convolution to convert, or cannot be read or run.
     """
     try:
-        model = onnx.load(str(source))
-        if next(each.version for each in model.opset_import if not each.domain) < _SCALES_OPSET:
-            kept = _unused(model)
-            model = onnx.version_converter.convert_version(model, _SCALES_OPSET)
-            _put_back(model, kept)
-        _take_one_at_a_time(model)
-        _average_planes(model)
-        inner = _inner_convolutions(model)
+        model = read_for_int8(source)
+        inner = inner_convolutions(model)
         if not inner:
             raise ModelError(f"{source} has 0 convolutions that int8 could speed up")
         settings = SessionSettings(provider="cpu", threads=threads)
@@ -105,8 +106,7 @@ def write_int8(source: Int8Source, target: Path, *, float_first: int) -> None:
     ]
     replaced = {node.input[1] for node in source.model.graph.node if node.output[0] in chosen}
     replaced -= {name for node in nodes for name in node.input}
-    copy = onnx.ModelProto()
-    copy.CopyFrom(_without_weights(source.model))
+    copy = without_nodes(source.model)
     copy.graph.node.extend(nodes)
     copy.graph.initializer.extend(
         each for each in source.model.graph.initializer if each.name not in replaced
@@ -121,7 +121,7 @@ class _Writer:
 
     source: Int8Source
     constants: dict[str, TensorProto] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
+    _told: dict[str, Steps] = field(default_factory=dict)
     """Tensors that are there in 8 bits."""
     _weights: dict[str, TensorProto] = field(init=False)
 
@@ -129,55 +129,110 @@ class _Writer:
         self._weights = {each.name: each for each in self.source.model.graph.initializer}
 
     def written(self, node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
-        """The nodes that take the place of a convolution."""
+        """The nodes that take the place of a convolution.
+
+        Scales and zeros of what goes in and comes out are part of the weights and the bias: the
+        convolution itself computes with steps.
+        """
         x, y = node.input[0], node.output[0]
-        taken, given = self.source.ranges[x], self.source.ranges[y]
-        x_steps, y_steps = self._steps(x, taken), self._steps(y, given)
         if x not in self._told:
-            self._told.add(x)
-            yield helper.make_node("QuantizeLinear", [x, *x_steps], [f"{x}/int8"])
-        weights = numpy_helper.to_array(self._weights[node.input[1]])
-        steps, scales = channel_steps(weights)
-        bias = np.zeros(len(weights), np.float32)
+            self._told[x] = steps_about_zero(self.source.ranges[x])
+            yield from self._take(x, self._told[x])
+        taken, given = self._told[x], _given_steps(self.source.ranges[y])
+        weights = in_steps(self._value(node.input[1]), taken.scales, groups_of(node))
+        bias = given.zeros * given.scales + np.zeros(len(weights))
         if len(node.input) > 2 and node.input[2]:
-            bias = numpy_helper.to_array(self._weights[node.input[2]])
-        sums = np.rint(bias / (taken.scale * scales.astype(np.float64)))
-        whole = np.clip(sums, np.iinfo(np.int32).min, np.iinfo(np.int32).max)
+            bias += self._value(node.input[2])
+        steps, scales = channel_steps(weights, np.abs(bias))
         told = helper.make_node(
             "QLinearConv",
             [
                 f"{x}/int8",
-                *x_steps,
+                *self._ends(1, taken.zeros[0]),
                 self._constant(f"{y}/weights", steps),
-                self._constant(f"{y}/weight-scales", scales),
+                self._constant(f"{y}/weight-scales", (scales / given.scales).astype(np.float32)),
                 self._constant(f"{y}/weight-zeros", np.zeros(len(weights), np.int8)),
-                *y_steps,
-                self._constant(f"{y}/bias", whole.astype(np.int32)),
+                *self._ends(1, 0),
+                self._constant(f"{y}/bias", np.rint(bias / scales).astype(np.int32)),
             ],
             [f"{y}/sum"],
         )
         told.attribute.extend(node.attribute)
         yield told
-        yield helper.make_node("DequantizeLinear", [f"{y}/sum", *y_steps], [y])
+        yield from self._give(y, given)
 
-    def _steps(self, tensor: str, steps: Range) -> tuple[str, str]:
-        """Names of a tensor's scale and zero."""
-        scale = self._constant(f"{tensor}/scale", np.array(steps.scale, np.float32))
-        return scale, self._constant(f"{tensor}/zero", np.array(steps.zero, np.uint8))
+    def _take(self, x: str, steps: Steps) -> Iterator[onnx.NodeProto]:
+        """The nodes that turn a tensor into 8 bits.
 
-    def _constant(self, name: str, values: NDArray[np.generic]) -> str:
-        self.constants[name] = numpy_helper.from_array(values, name)
+        Nodes for 8 bits with a scale for each channel are slow, or get joined into nodes that
+        refuse them: float nodes multiply in their place.
+        """
+        if not steps.by_channel:
+            ends = self._ends(steps.scales[0], steps.zeros[0])
+            yield helper.make_node("QuantizeLinear", [x, *ends], [f"{x}/int8"])
+            return
+        scaled = self._by_channel(f"{x}/in-steps", 1 / steps.scales)
+        yield helper.make_node("Mul", [x, scaled], [f"{x}/steps"])
+        ends = self._ends(1, steps.zeros[0])
+        yield helper.make_node("QuantizeLinear", [f"{x}/steps", *ends], [f"{x}/int8"])
+
+    def _give(self, y: str, steps: Steps) -> Iterator[onnx.NodeProto]:
+        """The nodes that turn what a convolution gives into floats."""
+        if not steps.by_channel:
+            ends = self._ends(steps.scales[0], steps.zeros[0])
+            yield helper.make_node("DequantizeLinear", [f"{y}/sum", *ends], [y])
+            return
+        yield helper.make_node("DequantizeLinear", [f"{y}/sum", *self._ends(1, 0)], [f"{y}/steps"])
+        scales = self._by_channel(f"{y}/scales", steps.scales)
+        yield helper.make_node("Mul", [f"{y}/steps", scales], [f"{y}/scaled"])
+        lows = self._by_channel(f"{y}/lows", -steps.zeros * steps.scales)
+        yield helper.make_node("Add", [f"{y}/scaled", lows], [y])
+
+    def _ends(self, scale: float, zero: float) -> tuple[str, str]:
+        """Names of one scale and one zero."""
+        return (
+            self._constant(f"int8/scale-{scale:.9g}", np.float32(scale)),
+            self._constant(f"int8/zero-{zero:.0f}", np.uint8(zero)),
+        )
+
+    def _value(self, name: str) -> NDArray[np.float32]:
+        return numpy_helper.to_array(self._weights[name])
+
+    def _by_channel(self, name: str, values: NDArray[np.float64]) -> str:
+        return self._constant(name, values.astype(np.float32).reshape(1, -1, 1, 1))
+
+    def _constant(self, name: str, values: NDArray[np.generic] | np.generic) -> str:
+        self.constants[name] = numpy_helper.from_array(np.asarray(values), name)
         return name
 
 
+def in_steps(
+    weights: NDArray[np.float32], scales: NDArray[np.float64], groups: int
+) -> NDArray[np.float64]:
+    """Weights [out, in by group, ...] for inputs in steps of `scales` [in] or [1]."""
+    by_group = np.broadcast_to(scales, weights.shape[1] * groups).reshape(groups, -1)
+    by_output = np.repeat(by_group, len(weights) // groups, axis=0)
+    return weights * by_output.reshape(*weights.shape[:2], *[1] * (weights.ndim - 2))
+
+
 def channel_steps(
-    weights: NDArray[np.float32],
-) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Weights [out, ...] in steps of 8 bits, and the scale [out] of each output channel."""
-    rows = np.abs(weights.reshape(len(weights), -1)).max(axis=1)
-    scales = np.maximum(rows / _MOST_WEIGHT, 1e-12).astype(np.float32)
+    weights: NDArray[np.float64], bias: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.float64]]:
+    """Weights [out, ...] in steps of 8 bits, and the scale [out] of each output channel.
+
+    Args:
+        weights: To be told.
+        bias: [out], at least 0; told in the same steps, in 32 bits.
+    """
+    most = np.abs(weights.reshape(len(weights), -1)).max(axis=1)
+    scales = np.maximum(np.maximum(most / _MOST_WEIGHT, bias / _MOST_BIAS), 1e-12)
     steps = np.rint(weights / scales.reshape(-1, *[1] * (weights.ndim - 1)))
-    return np.clip(steps, -_MOST_WEIGHT, _MOST_WEIGHT).astype(np.int8), scales
+    return steps.astype(np.int8), scales
+
+
+def _given_steps(found: Range) -> Steps:
+    """Steps of what a convolution gives; the zero of a whole tensor's is a step, too."""
+    return steps_between(found) if len(found.low) > 1 else steps_about_zero(found)
 
 
 def _tensors(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[Wanted]:
@@ -186,107 +241,16 @@ def _tensors(model: onnx.ModelProto, nodes: Sequence[onnx.NodeProto]) -> list[Wa
     for node in model.graph.node:
         for name in node.input:
             users.setdefault(name, set()).add(node.op_type)
-    given = [
-        Wanted(name=node.output[0], positive=users.get(node.output[0]) == {"Relu"})
+    sums = {each.name: int(np.prod(each.dims[1:])) for each in model.graph.initializer}
+    wanted = {
+        node.output[0]: Wanted(
+            name=node.output[0],
+            positive=users.get(node.output[0]) == {"Relu"},
+            by_channel=sums[node.input[1]] >= _LONG_SUM,
+        )
         for node in nodes
-    ]
-    names = {each.name for each in given}
-    taken = dict.fromkeys(node.input[0] for node in nodes if node.input[0] not in names)
-    return [*given, *(Wanted(name=name) for name in taken)]
-
-
-def _inner_convolutions(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The convolutions of fixed weights that are not next to the picture, in order."""
-    shapes = {each.name: list(each.dims) for each in model.graph.initializer}
-    inner = []
-    for node in model.graph.node:
-        shape = shapes.get(node.input[1]) if node.op_type == "Conv" else None
-        fixed = len(node.input) < 3 or not node.input[2] or node.input[2] in shapes
-        groups = next((int(a.i) for a in node.attribute if a.name == "group"), 1)
-        if shape and fixed and min(shape[0], shape[1] * groups) > _PICTURE_CHANNELS:
-            inner.append(node)
-    return inner
-
-
-def _take_one_at_a_time(model: onnx.ModelProto) -> None:
-    """Fix the batch at one.
-
-    Float sums round otherwise in batches of another size. In float nobody sees it; here a value
-    that lies between two steps of 8 bits takes the other one, and a face would change with the
-    chunk's last, smaller batch.
-    """
-    weights = {each.name for each in model.graph.initializer}
-    taken = [each for each in model.graph.input if each.name not in weights]
-    firsts = [each.type.tensor_type.shape.dim[0] for each in taken]
-    names = {dim.dim_param for dim in firsts if dim.dim_param}
-    for given in model.graph.output:
-        firsts += [d for d in given.type.tensor_type.shape.dim[:1] if d.dim_param in names]
-    for dim in firsts:
-        dim.dim_value = 1
-    del model.graph.value_info[:]
-
-
-def _average_planes(model: onnx.ModelProto) -> None:
-    """Take the means over height and width by the node that is made for it.
-
-    onnxruntime lays tensors between int8 convolutions out by pixel. A general mean over such planes
-    takes 15 times as long, an eighth of a swap network's time; this node makes it turn them back.
-    """
-    means = [node for node in model.graph.node if node.op_type == "ReduceMean"]
-    pictures = _pictures(model) if means else set()
-    constants = {each.name: each for each in model.graph.initializer}
-    for node in means:
-        told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        axes = told.get("axes")
-        if len(node.input) > 1 and node.input[1] in constants:
-            axes = numpy_helper.to_array(constants[node.input[1]]).tolist()
-        plane = list(axes or ()) in _PLANE_AXES and told.get("keepdims", 1)
-        if plane and node.input[0] in pictures:
-            node.op_type = "GlobalAveragePool"
-            del node.attribute[:]
-            del node.input[1:]
-
-
-def _pictures(model: onnx.ModelProto) -> set[str]:
-    """Names of the tensors that are known to have four lengths."""
-    light = _without_weights(model)
-    light.graph.node.extend(model.graph.node)
-    for each in model.graph.initializer:
-        if int(np.prod(each.dims)) <= _LIGHT:
-            light.graph.initializer.append(each)
-        else:
-            known = helper.make_tensor_value_info(each.name, each.data_type, list(each.dims))
-            light.graph.input.append(known)
-    shaped = onnx.shape_inference.infer_shapes(light).graph
-    infos = [*shaped.value_info, *shaped.input, *shaped.output]
-    return {each.name for each in infos if len(each.type.tensor_type.shape.dim) == 4}
-
-
-def _without_weights(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy without nodes and weights: what it takes and gives, and what is said of it."""
-    bare = onnx.ModelProto()
-    bare.ir_version = model.ir_version
-    bare.opset_import.extend(model.opset_import)
-    bare.metadata_props.extend(model.metadata_props)
-    bare.graph.name = model.graph.name
-    bare.graph.input.extend(model.graph.input)
-    bare.graph.output.extend(model.graph.output)
-    return bare
-
-
-def _unused(model: onnx.ModelProto) -> list[TensorProto]:
-    """Weights that no node uses; the swap network keeps a matrix so."""
-    used = {name for node in model.graph.node for name in node.input}
-    found = []
-    for each in model.graph.initializer:
-        if each.name not in used:
-            copy = TensorProto()
-            copy.CopyFrom(each)
-            found.append(copy)
-    return found
-
-
-def _put_back(model: onnx.ModelProto, tensors: Sequence[TensorProto]) -> None:
-    """Add weights that were lost."""
-    there = {each.name for each in model.graph.initializer}
-    model.graph.initializer.extend(each for each in tensors if each.name not in there)
+    }
+    for name in dict.fromkeys(node.input[0] for node in nodes):
+        takers = [sums[node.input[1]] for node in nodes if node.input[0] == name]
+        wanted.setdefault(name, Wanted(name=name, by_channel=min(takers) >= _LONG_SUM))
+    return list(wanted.values())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 
 from farm.errors import ModelError
+from farm.models.kept_weights import put_back, unused_weights
 from farm.models.trials import Feeds
 
 _BATCH_TOLERANCE = 1e-3
@@ -33,11 +33,11 @@ def write_fp16(source: Path, target: Path) -> None:
     float16 = _tool("onnxruntime.transformers.float16")
     try:
         model = onnx.load(str(source))
-        unused = _unused(model)
+        unused = unused_weights(model)
         model = float16.convert_float_to_float16(model, keep_io_types=True)
     except Exception as error:
         raise ModelError(f"{source} cannot be converted to fp16: {error}") from error
-    _keep(model, unused)
+    put_back(model, unused)
     onnx.save(model, str(target))
 
 
@@ -91,27 +91,6 @@ def _change_in_batch(session: Any, feeds: Feeds) -> float:
 def _relative(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
     span = float(np.ptp(ours)) or 1.0
     return float(np.abs(ours.astype(np.float64) - theirs.astype(np.float64)).max()) / span
-
-
-def _unused(model: onnx.ModelProto) -> list[onnx.TensorProto]:
-    """Weights that no node uses; the swap network keeps a matrix so."""
-    used = {name for node in model.graph.node for name in node.input}
-    return [_copied(each) for each in model.graph.initializer if each.name not in used]
-
-
-def _copied(tensor: onnx.TensorProto) -> onnx.TensorProto:
-    copy = onnx.TensorProto()
-    copy.CopyFrom(tensor)
-    return copy
-
-
-def _keep(model: onnx.ModelProto, tensors: Sequence[onnx.TensorProto]) -> None:
-    """Put weights back as they were."""
-    names = {each.name for each in tensors}
-    others = [_copied(each) for each in model.graph.initializer if each.name in names]
-    for each in others:
-        model.graph.initializer.remove(each)
-    model.graph.initializer.extend(tensors)
 
 
 def _tool(name: str) -> Any:

@@ -169,6 +169,20 @@ def test_detectors_are_judged_on_the_users_images(store: ModelStore, tmp_path: P
     assert (report.samples, report.samples_from) == (1, str(faces))
 
 
+def test_of_many_given_images_some_are_only_compared_on(store: ModelStore, tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    faces.mkdir()
+    for i in range(6):
+        picture = np.full((320, 320, 3), 60 + 20 * i, np.uint8)
+        draw_face(picture, (100, 90, 180, 170))
+        cv2.imwrite(str(faces / f"{i}.png"), picture)
+    report, _copy = _made(store, replace(INT8, calibrate=(faces,)))
+    assert (report.calibration_samples, report.samples) == (4, 2)
+    (faces / "0.png").unlink()
+    report, _copy = _made(store, replace(INT8, calibrate=(faces,), overwrite=True))
+    assert (report.calibration_samples, report.samples) == (5, 5)
+
+
 def test_images_without_a_face_or_a_path_that_is_not_there_are_said(
     store: ModelStore, tmp_path: Path
 ) -> None:

@@ -8,7 +8,7 @@ from onnxruntime.quantization import quantize_dynamic
 
 from farm.errors import ModelError
 from farm.models.graph import input_shapes, unused_matrix
-from farm.models.int8 import prepare_int8, write_int8
+from farm.models.int8 import in_steps, prepare_int8, write_int8
 from farm.models.quantize import require_batch_independent, write_fp16
 from farm.models.session import SessionSettings, open_session
 from farm.models.trials import Feeds
@@ -54,6 +54,83 @@ def test_int8_has_fixed_scales_and_leaves_the_outer_convolutions_alone(tmp_path:
     assert [scales[node.input[1]] for node in quantised] == [[]] * 4
     assert "DynamicQuantizeLinear" not in _kinds(tmp_path / "q.onnx")
     assert np.abs(_run(source, _feeds()) - _run(tmp_path / "q.onnx", _feeds())).max() < 0.05
+
+
+def _uneven(path: Path) -> Path:
+    """Long sums over channels of very different size, between them a bent line."""
+    random = np.random.default_rng(4)
+    taken, given = 2.0 ** -(np.arange(128) % 8), 2.0 ** (np.arange(32) % 6)
+    first = (
+        random.standard_normal((32, 128, 3, 3)) / taken[:, None, None] * given[:, None, None, None]
+    )
+    second = random.standard_normal((8, 32, 6, 6)) / given[:, None, None]
+    values = {
+        "sizes": taken.reshape(1, -1, 1, 1),
+        "first": first / 34,
+        "bias": given * 2,
+        "second": second / 34,
+    }
+    nodes = [
+        onnx.helper.make_node("Mul", ["input", "sizes"], ["x"]),
+        onnx.helper.make_node("Conv", ["x", "first", "bias"], ["y"], pads=[1] * 4),
+        onnx.helper.make_node("LeakyRelu", ["y"], ["z"], alpha=0.2),
+        onnx.helper.make_node("Conv", ["z", "second"], ["output"], strides=[2, 2], pads=[2] * 4),
+    ]
+    weights = [onnx.numpy_helper.from_array(v.astype(np.float32), k) for k, v in values.items()]
+    infos = [
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in (("input", ("n", 128, 16, 16)), ("output", ("n", 8, 8, 8)))
+    ]
+    graph = onnx.helper.make_graph(nodes, "uneven", infos[:1], infos[1:], weights)
+    opsets = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return path
+
+
+def _signal_to_noise_db(source: Path, copy: Path, feeds: Feeds) -> float:
+    expected, found = _run(source, feeds), _run(copy, feeds)
+    return float(10 * np.log10(np.mean(expected**2) / np.mean((found - expected) ** 2)))
+
+
+def test_channels_of_long_sums_have_scales_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, copy = _uneven(tmp_path / "m.onnx"), tmp_path / "q.onnx"
+    random = np.random.default_rng(1)
+    runs = [{"input": random.random((1, 128, 16, 16), np.float32) - 0.2} for _ in range(5)]
+    write_int8(prepare_int8(source, runs[1:]), copy, float_first=0)
+    assert [kind for kind in _kinds(copy) if "Conv" in kind] == ["QLinearConv"]
+    by_channel = _signal_to_noise_db(source, copy, runs[0])
+    monkeypatch.setattr("farm.models.int8._LONG_SUM", 10_000)
+    write_int8(prepare_int8(source, runs[1:]), copy, float_first=0)
+    assert by_channel > 25
+    assert by_channel > _signal_to_noise_db(source, copy, runs[0]) + 6
+
+
+def test_a_bias_that_dwarfs_its_weights_is_kept(tmp_path: Path) -> None:
+    source, copy = _uneven(tmp_path / "m.onnx"), tmp_path / "q.onnx"
+    model = onnx.load(source)
+    named = {each.name: each for each in model.graph.initializer}
+    weights = onnx.numpy_helper.to_array(named["first"]).copy()
+    weights[3] = 0
+    named["first"].CopyFrom(onnx.numpy_helper.from_array(weights, "first"))
+    onnx.save(model, source)
+    feeds = {"input": np.random.default_rng(1).random((1, 128, 16, 16), np.float32)}
+    write_int8(prepare_int8(source, [feeds]), copy, float_first=0)
+    assert _signal_to_noise_db(source, copy, feeds) > 25
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_weights_are_scaled_by_the_channel_that_they_take(groups: int) -> None:
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((8, 16 // groups, 1, 1)).astype(np.float32)
+    scales, steps = random.random(16) + 0.5, random.random((16, 5))
+    found = in_steps(weights, scales, groups)
+    for output in range(8):
+        start = output // (8 // groups) * (16 // groups)
+        part = slice(start, start + 16 // groups)
+        expected = weights[output, :, 0, 0] @ (steps * scales[:, None])[part]
+        assert np.allclose(found[output, :, 0, 0] @ steps[part], expected)
 
 
 def test_the_first_inner_convolutions_can_stay_float(tmp_path: Path) -> None:
