@@ -150,6 +150,12 @@ class SelectionSettings:
             raise SettingsError("--map-faces: says whom to work on; leave the other selectors out")
 
     @property
+    def names_somebody(self) -> bool:
+        """Whether it says that some people are meant, and not everybody."""
+        some = self.kind is FaceSelector.REFERENCE or self.map_faces is not None
+        return some or self.selector is FaceSelector.ONE
+
+    @property
     def kind(self) -> FaceSelector:
         """The selector that is meant."""
         if self.selector is not None:

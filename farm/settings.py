@@ -423,6 +423,11 @@ class RenderSettings:
                 "--faces: detection, gaps and smoothing are those of the table; leave --detect-"
                 "every, --fill-gaps and --smooth-landmarks to `facefarm analyze`"
             )
+        if self.processors.many_faces and self.selection.names_somebody:
+            raise SettingsError(
+                "--many-faces: works on everybody; leave it or --face-selector, --reference-face, "
+                "--reference-at and --map-faces out"
+            )
         rate = self.encoding.bitrate or self.encoding.maxrate
         if rate and self.video_quality == 0:
             raise SettingsError(f"--video-quality 0 knows no rate of {rate}: leave one of them out")

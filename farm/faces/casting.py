@@ -140,7 +140,8 @@ def track_at(
             return None
     faces = in_order(rows.of(frame), order)
     if len(faces) < number:
-        raise InputError(f"{asked}: frame {frame} shows {len(faces)} faces, not {number}")
+        shows = "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+        raise InputError(f"{asked}: frame {frame} shows {shows}, not {number}")
     return next(t for t in table.tracks if t.track == faces[number - 1].track)
 
 

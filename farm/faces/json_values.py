@@ -69,8 +69,11 @@ class JsonValues:
         fits = len(given) == count and all(
             isinstance(each, (int, float)) and not isinstance(each, bool) for each in given
         )
-        if not fits or not all(abs(each) <= _MOST_PX for each in given):
-            self.refuse(f"{where} is {shown(value)}, must be {count} numbers")
+        wanted = "a number" if count == 1 else f"{count} numbers"
+        if not fits:
+            self.refuse(f"{where} is {shown(value)}, must be {wanted}")
+        if not all(abs(each) <= _MOST_PX for each in given):
+            self.refuse(f"{where} is {shown(value)}, must be {wanted} up to {_MOST_PX}")
         return [float(each) for each in given]
 
     def box(self, value: Any, where: str) -> list[float]:

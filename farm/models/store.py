@@ -126,7 +126,8 @@ class ModelStore:
         if path is None:
             return None
         if not path.is_file():
-            raise ModelError(f"--model {kind}={path}: there is no such file")
+            what = "is a folder, not a model file" if path.is_dir() else "there is no such file"
+            raise ModelError(f"--model {kind}={path}: {what}")
         return self._check(kind, path, None)
 
     def place(self, entry: CatalogueEntry) -> Path:

@@ -105,7 +105,7 @@ class FrameInterpolator:
 
 def _load(context: ProcessorContext) -> _Network:
     file = context.models.find(ModelKind.INTERPOLATOR)
-    return _Network(open_session(file.path, context.sessions), file.name)
+    return _Network(open_session(file.path, context.sessions), str(file.path))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ def test_without_a_time_the_first_frame_with_so_many_faces_counts() -> None:
 
 
 def test_a_time_without_so_many_faces_is_said() -> None:
-    with pytest.raises(InputError, match="--reference-at 0: frame 0 shows 1 faces, not 2"):
+    with pytest.raises(InputError, match="--reference-at 0: frame 0 shows 1 face, not 2"):
         track_at(table_of(*two()), 0, FaceOrder.LARGEST, 2, "--reference-at 0")
 
 

@@ -103,7 +103,7 @@ def _first_face(key: str, value: Any) -> Change:
         (_first_face("frame", True), "frame is true"),
         (_first_face("box", [1, 2, 3]), r"\(frame 3\).box is \[1, 2, 3\], must be 4 numbers"),
         (_first_face("box", [5, 2, 3, 9]), r"must be \[left, top, right, bottom\]"),
-        (_first_face("box", [1, 2, 3, 10**400]), "must be 4 numbers"),
+        (_first_face("box", [1, 2, 3, 10**400]), "must be 4 numbers up to 1048576"),
         (_first_face("box", [1, 2, 3, float("nan")]), "must be 4 numbers"),
         (_first_face("landmarks", [[1, 2]]), "has 1 points, must have 5"),
         (_first_face("origin", "guessed"), 'origin is "guessed", must be one of detected'),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 
+from farm.chunk_task import ChunkResult
 from farm.media.chunk_decode import decode_packets
 from farm.media.chunk_file import read_header, read_packets
 from farm.settings import ProcessorSettings
@@ -52,11 +54,6 @@ def _job(clip: Path, work: Path, gaps: int, chunk_seconds: float) -> Job:
     )
 
 
-def _shown(clip: Path, work: Path, gaps: int, chunk_seconds: float) -> list[str]:
-    render_chunks(_job(clip, work, gaps, chunk_seconds))
-    return _pictures(work)
-
-
 def _pictures(work: Path) -> list[str]:
     return [
         _md5(frame)
@@ -69,25 +66,61 @@ def _md5(frame: VideoFrame) -> str:
     return hashlib.md5(frame.to_ndarray(format="bgr24").tobytes()).hexdigest()
 
 
-def test_frames_of_a_short_gap_are_covered_and_no_others(clip: Path, tmp_path: Path) -> None:
-    without = _shown(clip, tmp_path / "without", 0, 100)
-    covered = _shown(clip, tmp_path / "with", MOST, 100)
-    changed = np.flatnonzero([a != b for a, b in zip(without, covered, strict=True)])
-    assert changed.tolist() == list(LOST)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """A render that covers gaps."""
+
+    pictures: list[str]
+    results: list[ChunkResult]
+    stored: list[dict[str, Any]]
 
 
-@pytest.mark.parametrize("chunk_seconds", [100.0, 0.2, ONE_FRAME_S])
-def test_faces_that_were_put_in_are_counted_once(
-    clip: Path, tmp_path: Path, chunk_seconds: float
+@pytest.fixture(scope="module", params=[100.0, 0.2, ONE_FRAME_S])
+def covered(
+    clip: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Covered:
+    """The clip in one chunk, in a few, and in chunks of one frame."""
+    work = tmp_path_factory.mktemp("covered")
+    results = render_chunks(_job(clip, work, MOST, request.param))
+    stored = [read_header(path).info for path in sorted(work.glob("*.chunk"))]
+    return Covered(pictures=_pictures(work), results=results, stored=stored)
+
+
+@pytest.fixture(scope="module")
+def whole(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What one chunk shows."""
+    work = tmp_path_factory.mktemp("whole")
+    render_chunks(_job(clip, work, MOST, 100))
+    return _pictures(work)
+
+
+@pytest.fixture(scope="module")
+def uncovered(clip: Path, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """What is shown where gaps are left."""
+    work = tmp_path_factory.mktemp("uncovered")
+    render_chunks(_job(clip, work, 0, 100))
+    return _pictures(work)
+
+
+def test_frames_of_a_short_gap_are_covered_and_no_others(
+    covered: Covered, uncovered: list[str]
 ) -> None:
-    job = _job(clip, tmp_path, MOST, chunk_seconds)
-    results = render_chunks(job)
+    """Whichever way the clip is cut."""
+    pairs = zip(uncovered, covered.pictures, strict=True)
+    assert np.flatnonzero([a != b for a, b in pairs]).tolist() == list(LOST)
+
+
+def test_one_chunk_and_many_cover_the_same(covered: Covered, whole: list[str]) -> None:
+    assert covered.pictures == whole
+
+
+def test_faces_that_were_put_in_are_counted_once(covered: Covered) -> None:
+    results = covered.results
     filled = [(result.faces_filled, result.frames_filled) for result in results]
     assert tuple(map(sum, zip(*filled, strict=True))) == (len(LOST), len(LOST))
     assert sum(result.faces for result in results) == FRAMES - len(LONG_LOST)
     assert sum(result.frames_without_face for result in results) == len(LONG_LOST)
-    stored = [read_header(path).info for path in sorted(tmp_path.glob("*.chunk"))]
-    assert [(info["faces_filled"], info["frames_filled"]) for info in stored] == filled
+    assert [(info["faces_filled"], info["frames_filled"]) for info in covered.stored] == filled
 
 
 def test_frames_that_are_kept_as_they_are_come_out_where_gaps_are_covered(
@@ -96,11 +129,3 @@ def test_frames_that_are_kept_as_they_are_come_out_where_gaps_are_covered(
     job = _job(clip, tmp_path, MOST, 0.2)
     render_chunks(job, keep=True)
     assert _pictures(tmp_path) == [_md5(frame) for frame in serial_decode(clip)]
-
-
-def test_one_chunk_and_many_cover_the_same(clip: Path, tmp_path: Path) -> None:
-    shown = [
-        _shown(clip, tmp_path / str(number), MOST, chunk_seconds)
-        for number, chunk_seconds in enumerate((100.0, 0.2, ONE_FRAME_S))
-    ]
-    assert shown[0] == shown[1] == shown[2]

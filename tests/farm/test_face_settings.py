@@ -7,9 +7,27 @@ import pytest
 
 from farm.errors import SettingsError
 from farm.face_settings import AnalysisSettings, FaceSelector, SelectionSettings
-from farm.settings import RenderSettings
+from farm.settings import ProcessorSettings, RenderSettings
 
 IMAGE = Path("them.png")
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        {"selector": FaceSelector.ONE},
+        {"reference_faces": (IMAGE,)},
+        {"reference_at": 1.0},
+        {"map_faces": IMAGE},
+    ],
+)
+def test_many_faces_and_some_people_are_not_both_taken(selection: dict[str, Any]) -> None:
+    fields: dict[str, Any] = {"target": Path("a.mp4"), "output": Path("b.mp4")}
+    everybody = ProcessorSettings(names=("face_swapper",), many_faces=True)
+    many = SelectionSettings(selector=FaceSelector.MANY)
+    assert RenderSettings(**fields, processors=everybody, selection=many).processors.many_faces
+    with pytest.raises(SettingsError, match="--many-faces: works on everybody"):
+        RenderSettings(**fields, processors=everybody, selection=SelectionSettings(**selection))
 
 
 def test_without_a_word_one_person_is_meant_and_nothing_is_analysed_before() -> None:

@@ -157,6 +157,12 @@ def test_an_own_file_that_is_missing_is_said(tmp_path: Path) -> None:
         models.find("swapper")
 
 
+def test_a_folder_in_place_of_an_own_file_is_said(tmp_path: Path) -> None:
+    models = ModelStore(models_dir=tmp_path, overrides=(("swapper", tmp_path),))
+    with pytest.raises(ModelError, match="is a folder, not a model file"):
+        models.find("swapper")
+
+
 def test_unknown_kinds_and_names_are_settings_errors(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="did you mean 'swapper'"):
         ModelStore(models_dir=tmp_path, overrides=(("swaper", tmp_path),))
