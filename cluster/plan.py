@@ -34,6 +34,7 @@ from farm.node.processor import usable_cores
 from farm.process import load_processors
 from farm.processors.registry import frame_maker, lead_of
 from farm.settings import EncodeOn, RenderSettings
+from farm.who import check_moments
 from scheduler.chunks import Chunk, Lead, cut_chunks
 from scheduler.encoders import EncoderPlan
 from scheduler.workers import WorkerPlan, WorkerWish, plan_workers
@@ -135,6 +136,8 @@ def plan_job(
         FarmError: The plan cannot be made with these settings.
     """
     frames = _retimed(index, listing, settings, span)
+    if faces.wanted is not None:
+        check_moments(faces.wanted, frames.times.length_s)
     if settings.nsfw_filter:
         frames = replace(frames, looks=places_to_look_at(frames, EVERY_S))
     before, after = lead_of(load_processors(settings.processors.names))

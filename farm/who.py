@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
@@ -54,6 +55,17 @@ class Wanted:
     least_likeness: float
     needs_landmarks: bool = False
     """Whether faces without landmarks stay as they are."""
+
+
+def check_moments(wanted: Wanted, length_s: Fraction) -> None:
+    """Refuse people who are shown by a second at which the clip is over.
+
+    Raises:
+        InputError: There is one.
+    """
+    for person in wanted.people:
+        if person.at_s is not None and person.at_s >= length_s:
+            raise InputError(f"{person.asked}: the clip is over after {float(length_s):.2f} s")
 
 
 def cast(wanted: Wanted, table: FaceTable, frame_at: FrameAt) -> tuple[Casting, tuple[str, ...]]:

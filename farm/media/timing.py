@@ -38,10 +38,14 @@ class FrameTimes:
         """Time of frame `frame` from the first frame, in seconds."""
         return int(self.pts[frame] - self.pts[0]) * self.time_base
 
+    @property
+    def length_s(self) -> Fraction:
+        """Seconds from the first frame to the end of the last."""
+        return self.seconds(len(self.pts) - 1) + int(self.durations[-1]) * self.time_base
+
     def mean_rate(self) -> float:
         """Frames per second from the first frame to the end of the last; 0 where none lasts."""
-        length_s = self.seconds(len(self.pts) - 1) + int(self.durations[-1]) * self.time_base
-        return float(len(self.pts) / length_s) if length_s > 0 else 0.0
+        return float(len(self.pts) / self.length_s) if self.length_s > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

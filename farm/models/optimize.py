@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from farm.errors import InputError, ModelError
+from farm.errors import InputError, ModelError, SettingsError
 from farm.faces.detect import choose_detector
 from farm.models.catalogue import YUNET
 from farm.models.derived import Measurement, OptimizeReport, Precision, report_path, write_report
@@ -65,7 +65,7 @@ def model_to_optimize(store: ModelStore, what: str, kind: str | None) -> ModelFi
         kind: What a file of one's own does; known files say it themselves.
 
     Raises:
-        SettingsError: The name or the kind is unknown.
+        SettingsError: The name or the kind is unknown, or the file is of another kind.
         ModelError: The file is missing or not believed.
     """
     path = Path(what)
@@ -80,6 +80,8 @@ def model_to_optimize(store: ModelStore, what: str, kind: str | None) -> ModelFi
         )
     if kind is not None:
         require_known("--kind", kind, [str(each) for each in ModelKind])
+        if known is not None and known.kind != kind:
+            raise SettingsError(f"--kind {kind}: {path} is known here, as a {known.kind}")
     chosen = known.kind if known else ModelKind(str(kind))
     own = replace(store, overrides=((chosen.value, path),))
     file = own.given(chosen)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from farm.who import (
     Person,
     Wanted,
     cast,
+    check_moments,
     gap_notes,
     landmark_notes,
 )
@@ -58,6 +60,14 @@ def test_a_place_at_a_time_says_who_is_meant() -> None:
     assert (set(casting.roles), notes) == ({1}, ())
     with pytest.raises(InputError, match=r"--reference-at 0\.2: frame 5 shows 0 faces"):
         cast(wanted(at_s=0.2), table, at_frame)
+
+
+def test_a_place_at_a_time_when_the_clip_is_over_is_refused() -> None:
+    length_s = Fraction(10, 25)
+    check_moments(wanted(at_s=0.39), length_s)
+    check_moments(wanted(reference=EMBEDDING), length_s)
+    with pytest.raises(InputError, match=r"--reference-at 0\.4: the clip is over after 0\.40 s"):
+        check_moments(wanted(at_s=0.4), length_s)
 
 
 def test_a_clip_without_faces_is_said() -> None:

@@ -209,6 +209,13 @@ def test_a_file_of_ones_own_says_its_kind_and_needs_leave(
         model_to_optimize(store, "swap.onx", None)
 
 
+def test_a_known_file_is_not_taken_for_another_kind(store: ModelStore) -> None:
+    path = str(store.folder / "swap.onnx")
+    assert model_to_optimize(store, path, "swapper").kind is ModelKind.SWAPPER
+    with pytest.raises(SettingsError, match=r"--kind recognizer: .* is known here, as a swapper"):
+        model_to_optimize(store, path, "recognizer")
+
+
 def test_kinds_that_cannot_be_judged_are_said(store: ModelStore, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="is a parser, of which no copy can be judged"):
         optimize(_own(ModelKind.PARSER, make_painter(tmp_path / "p.onnx")), store, INT8)
