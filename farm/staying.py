@@ -44,10 +44,14 @@ def why_in_memory(setup: RenderSetup) -> str:
         "the source is interlaced": stream.field_order > _PROGRESSIVE,
         "frames get another shape": not setup.reshape.idle,
         "processed frames are kept": setup.frames_dir is not None,
-        "frames are made between frames": frame_maker(setup.faces.settings.names) is not None,
         "nothing is encoded": setup.analyse,
     }
-    return next((reason for reason, is_so in reasons.items() if is_so), "")
+    for reason, is_so in reasons.items():
+        if is_so:
+            return reason
+    # Last, since it loads the processors.
+    between = frame_maker(setup.faces.settings.names) is not None
+    return "frames are made between frames" if between else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,13 +15,18 @@ from actors.worker import ChunkWorker
 from tests.media.broken_encoders import Fault, dying, going_green, pretend_hardware
 
 AFTER = 12
-"""Frames that each worker's encoder takes before it breaks."""
+"""Frames that the final task's encoder takes before it breaks."""
+AFTER_IN_WORKER = 6
+"""Frames that each worker's encoder takes before it breaks.
+
+So few that workers that take the places of others cannot do a whole clip in turns.
+"""
 
 
 class DyingEncoderWorker(ChunkWorker):
     """Its encoder raises an error."""
 
-    fault: Fault = staticmethod(dying(AFTER))
+    fault: Fault = staticmethod(dying(AFTER_IN_WORKER))
 
     def __init__(self, *arguments: Any) -> None:
         # Never undone: the process ends with the worker.
@@ -32,7 +37,7 @@ class DyingEncoderWorker(ChunkWorker):
 class GreenEncoderWorker(DyingEncoderWorker):
     """Its encoder turns out green pictures and no error."""
 
-    fault: Fault = staticmethod(going_green(AFTER))
+    fault: Fault = staticmethod(going_green(AFTER_IN_WORKER))
 
 
 class DyingEncoderFinisher(Finisher):

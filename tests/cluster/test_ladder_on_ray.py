@@ -13,7 +13,7 @@ from cluster.render import render_video
 from cluster.runtime import RayRuntime
 from farm.settings import EncodeOn, RenderSettings
 from tests.cluster.broken_worker import (
-    AFTER,
+    AFTER_IN_WORKER,
     CrashingEncoderFinisher,
     DyingEncoderFinisher,
     DyingEncoderWorker,
@@ -44,7 +44,7 @@ def test_an_encoder_that_breaks_in_a_worker_gives_way_and_no_frame_is_lost(
     )
     watcher = Watcher()
     report = render_video(settings, watcher, runtime=runtime)
-    assert report.frames > AFTER
+    assert report.frames > AFTER_IN_WORKER
     assert watcher.encoders == ["h264_nvenc", "libx264"]
     assert "h264_nvenc broke" in watcher.said
     assert stamps_of(output) == stamps_of(clip)
