@@ -262,10 +262,15 @@ def test_a_node_that_joins_during_the_job_does_what_the_others_leave(
     farm: Farm, tmp_path: Path
 ) -> None:
     set_fault(farm, "process", 7, "hold", times=2)
-    driver = Driver(farm, tmp_path / "job" / "out.mp4", workers=None)
+    # The others stand still until the new one has done its part, however long it takes to join.
+    output = tmp_path / "job" / "out.mp4"
+    driver = Driver(farm, output, workers=None, stall_s=LIMIT_S)
     driver.wait_until(lambda: happened(farm) == 2)
+    before = len(driver.chunks())
     other = _start_node(farm)
     try:
+        driver.wait_until(lambda: len(driver.chunks()) >= before + 18)
+        (farm.faults / "release").touch()
         result = driver.result()
         check(farm, driver, result)
     finally:
