@@ -32,6 +32,8 @@ from farm.media.sessions import LIMITED_FAMILIES, Opened, Session, open_in_turn
 from farm.media.stream import StreamParameters
 
 DEFAULT_RATE = Fraction(25)
+_REFUSALS = (av.FFmpegError, ValueError, NotImplementedError)
+"""What PyAV raises for an encoder that is not there, or refuses its settings or pictures."""
 _X264_SETS = "MMX2,SSE2,SSE2Fast,SSSE3,SSE4.2"
 _X264_SETS_AVX2 = f"{_X264_SETS},LZCNT,AVX,FMA3,BMI2,AVX2"
 _UPLOADING_FAMILIES = frozenset({"vaapi"})
@@ -201,7 +203,7 @@ def open_encoder(
     try:
         context = _configured(choice, stream, frame_rate)
         context.open()
-    except (av.FFmpegError, ValueError, NotImplementedError) as error:
+    except _REFUSALS as error:
         raise _refused(choice, stream, error) from error
     return context
 
@@ -217,9 +219,20 @@ def _begun(
         context = _configured(choice, stream, frame_rate)
         context.pix_fmt = first.format.name
         packets = context.encode(first)
-    except (av.FFmpegError, ValueError, NotImplementedError) as error:
+    except _REFUSALS as error:
         raise _refused(choice, stream, error) from error
     return context, packets
+
+
+def set_tags(context: VideoCodecContext, choice: EncoderChoice, source: StreamParameters) -> None:
+    """Say in a codec context what players must know of the pictures beside their samples."""
+    if choice.sample_aspect_ratio:
+        context.sample_aspect_ratio = choice.sample_aspect_ratio
+    color = choice.color
+    context.color_range, context.colorspace = color.range, color.space
+    context.color_primaries, context.color_trc = color.primaries, color.trc
+    if choice.interlaced:
+        context.field_order = source.field_order
 
 
 def _refused(choice: EncoderChoice, stream: StreamParameters, error: Exception) -> EncoderError:
@@ -240,13 +253,7 @@ def _configured(
     context.time_base = 1 / frame_rate
     context.thread_count = choice.threads
     context.thread_type = "SLICE" if choice.codec == "ffv1" else "FRAME"
-    if choice.sample_aspect_ratio:
-        context.sample_aspect_ratio = choice.sample_aspect_ratio
-    color = choice.color
-    context.color_range, context.colorspace = color.range, color.space
-    context.color_primaries, context.color_trc = color.primaries, color.trc
-    if choice.interlaced:
-        context.field_order = stream.field_order
+    set_tags(context, choice, stream)
     context.options = _local_options(choice)
     assert isinstance(context, VideoCodecContext)
     return context

@@ -25,6 +25,7 @@ from farm.media.chunk_file import (
     read_order,
     read_packets,
 )
+from farm.media.encode import set_tags
 from farm.media.encoders import EncoderChoice
 from farm.media.restamp import PacketTimes, restamp
 from farm.media.stream import StreamParameters
@@ -209,13 +210,7 @@ def _describe(
     context.extradata = head.extradata or head.parameter_sets or None
     context.width, context.height = head.width, head.height
     context.pix_fmt = head.pix_fmt
-    if choice.sample_aspect_ratio:
-        context.sample_aspect_ratio = choice.sample_aspect_ratio
-    color = choice.color
-    context.color_range, context.colorspace = color.range, color.space
-    context.color_primaries, context.color_trc = color.primaries, color.trc
-    if choice.interlaced:
-        context.field_order = source.field_order
+    set_tags(context, choice, source)
     if source.frame_rate:
         context.framerate = source.frame_rate
     if source.display_matrix:
